@@ -1,0 +1,239 @@
+"""The workspace's medlstm.toml as pydantic models: unknown keys are refused, units live in names."""
+
+import os
+import tomllib
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from medlstm.errors import ConfigError
+
+CONFIG_NAME = "medlstm.toml"
+ENVIRONMENT_PREFIX = "MEDLSTM_"
+TimeUnit = Literal["timestamp", "minutes", "hours", "days"]
+LengthUnit = Literal["minutes", "hours", "days"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorkspaceSection(Section):
+    timezone: str = "UTC"
+    cutoff_hour: Annotated[int, Field(ge=1, le=24)] = 24
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("must be an IANA time zone such as Europe/Berlin") from error
+        return value
+
+
+class CsvFileMapping(Section):
+    """How one kind of file in a landing folder becomes rows of one table.
+
+    `columns` maps a canonical name (stay_id, admitted_at, value, age …) to the file's column; a
+    canonical column that is not named is looked up under its own name. A wide observations file turns
+    each column of `variables` into rows.
+    """
+
+    pattern: str
+    table: Literal["stays", "observations"]
+    layout: Literal["long", "wide"] = "long"
+    columns: dict[str, str] = {}
+    variables: list[str] = []
+    time_unit: TimeUnit = "timestamp"
+    los_column: str | None = None
+    los_unit: LengthUnit = "days"
+
+    @model_validator(mode="after")
+    def _layout_fits_table(self) -> "CsvFileMapping":
+        if self.table == "stays" and (self.layout == "wide" or self.variables):
+            raise ValueError("layout and variables belong to table = \"observations\" only")
+        if self.table == "observations" and self.los_column:
+            raise ValueError("los_column belongs to table = \"stays\" only")
+        if self.layout == "wide" and not self.variables:
+            raise ValueError("layout = \"wide\" needs variables = [column names]")
+        return self
+
+
+class CsvSource(Section):
+    format: Literal["csv"] = "csv"
+    files: Annotated[list[CsvFileMapping], Field(min_length=1)]
+
+
+class Physionet2012Source(Section):
+    format: Literal["physionet2012"]
+
+
+class FeaturesSection(Section):
+    """Static features of a stay; `variables` empty means every variable that training stays have."""
+
+    numeric: list[str] = []
+    categorical: list[str] = []
+    variables: list[str] = []
+
+
+class ContractsSection(Section):
+    max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+    suites_folder: str | None = None
+
+
+class SequencesSection(Section):
+    """`steps = "single"` is for data with no time column: one step per stay, at admission."""
+
+    steps: Literal["binned", "single"] = "binned"
+    bin_hours: Annotated[int, Field(ge=1, le=24)] = 1
+    max_hours: Annotated[int, Field(ge=1, le=8760)] = 336
+    shards: Annotated[int, Field(ge=1, le=1024)] = 4
+
+
+class ModelSection(Section):
+    name: Literal["lstm"] = "lstm"
+    hidden_units: Annotated[int, Field(ge=1, le=4096)] = 64
+    layers: Annotated[int, Field(ge=1, le=8)] = 2
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    head: Literal["smooth_log", "mse", "mae", "msle"] = "smooth_log"
+    supervise: Literal["every_step", "last_step"] = "every_step"
+    inputs: Literal["clinical", "plain"] = "clinical"
+    members: Annotated[int, Field(ge=1, le=32)] = 1
+
+
+class TrainingSection(Section):
+    """`retrain_every_days` counts from the training night of the last model, not from the calendar."""
+
+    seed: int = 0
+    retrain_every_days: Annotated[int, Field(ge=1, le=3650)] = 7
+    min_stays: Annotated[int, Field(ge=10)] = 100
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.003
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = 64
+    max_epochs: Annotated[int, Field(ge=1, le=10000)] = 30
+    patience_epochs: Annotated[int, Field(ge=1, le=1000)] = 5
+    max_minutes: Annotated[float, Field(gt=0, le=10080)] = 60
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    calibration_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    test_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+class ScoringSection(Section):
+    interval_coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    top_reasons: Annotated[int, Field(ge=0, le=20)] = 3
+    group_column: str | None = None
+
+
+class ReportSection(Section):
+    min_group_size: Annotated[int, Field(ge=1, le=100)] = 5
+
+
+class ScheduleSection(Section):
+    cron: str = "30 2 * * *"
+
+
+class Config(Section):
+    """Everything that medlstm.toml may say."""
+
+    workspace: WorkspaceSection = WorkspaceSection()
+    source: Annotated[CsvSource | Physionet2012Source, Field(discriminator="format")]
+    features: FeaturesSection = FeaturesSection()
+    contracts: ContractsSection = ContractsSection()
+    sequences: SequencesSection = SequencesSection()
+    model: ModelSection = ModelSection()
+    training: TrainingSection = TrainingSection()
+    scoring: ScoringSection = ScoringSection()
+    report: ReportSection = ReportSection()
+    schedule: ScheduleSection = ScheduleSection()
+
+    def cutoff_instant(self, as_of: date) -> datetime:
+        """The last instant (exclusive, aware) whose events the night `as_of` may use."""
+        zone = ZoneInfo(self.workspace.timezone)
+        day = as_of + timedelta(days=self.workspace.cutoff_hour // 24)
+        return datetime.combine(day, time(self.workspace.cutoff_hour % 24), tzinfo=zone)
+
+
+def load_config(workspace: Path) -> Config:
+    """Read `workspace/medlstm.toml` and the MEDLSTM_ variables; raise ConfigError in words a user can act on."""
+    path = workspace / CONFIG_NAME
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; `medlstm init {workspace}` writes one")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    return parse_config(raw, dict(os.environ), str(path))
+
+
+def parse_config(raw: dict[str, Any], environment: dict[str, str], origin: str) -> Config:
+    """Merge environment overrides (MEDLSTM_TRAINING__MAX_EPOCHS=3) into `raw` and validate the whole."""
+    merged = _with_environment(raw, environment)
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(error, origin))) from error
+
+
+def _with_environment(raw: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+    merged = {name: dict(value) if isinstance(value, dict) else value for name, value in raw.items()}
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
+            continue
+        section, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__", 1)
+        merged.setdefault(section, {})[key] = _parse_environment_value(text)
+    return merged
+
+
+def _parse_environment_value(text: str) -> Any:
+    """Read a value as TOML would (numbers, booleans, lists), else as the string itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: ValidationError, origin: str) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        location = [str(part) for part in problem["loc"] if part not in ("csv", "physionet2012")]
+        key = ".".join(location)
+        shown = "" if problem["type"] in ("missing", "model_type") else f" = {_shorten(problem['input'])}"
+        lines.append(f"{origin}: {key}{shown}: {problem['msg']}{_hint(location, problem['type'])}")
+    return lines
+
+
+def _hint(location: list[str], kind: str) -> str:
+    if kind != "extra_forbidden":
+        return ""
+    known = _known_keys(location[:-1])
+    return f" (known keys here: {', '.join(known)})" if known else ""
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    if not location:
+        return sorted(Config.model_fields)
+    section = Config.model_fields.get(location[0])
+    annotation = section.annotation if section else None
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return sorted(annotation.model_fields)
+    return []
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def parse_date(text: str) -> date:
+    """An ISO date from the command line; raise ConfigError naming the text."""
+    try:
+        return TypeAdapter(date).validate_python(text)
+    except ValidationError as error:
+        raise ConfigError(f"date = {text!r}: must be a calendar date such as 2026-11-22") from error

@@ -1,0 +1,131 @@
+"""Parquet tables of a workspace, one file per table and date, replaced atomically; all file-system calls live here."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_PARTITION = re.compile(r"^(extract_date|as_of)=(\d{4}-\d{2}-\d{2})$")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one workspace; `root` is an existing folder with a medlstm.toml."""
+
+    root: Path
+
+    def landing(self, day: date) -> Path:
+        return self.root / "landing" / day.isoformat()
+
+    def raw(self, table: str) -> Path:
+        return self.root / "lake" / "raw" / table
+
+    def admitted(self, table: str) -> Path:
+        return self.root / "lake" / table
+
+    def quarantine(self, table: str) -> Path:
+        return self.root / "lake" / "quarantine" / table
+
+    def sequences(self, as_of: date) -> Path:
+        return self.root / "lake" / "sequences" / f"as_of={as_of.isoformat()}"
+
+    @property
+    def predictions(self) -> Path:
+        return self.root / "lake" / "predictions"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    def report(self, as_of: date) -> Path:
+        return self.root / "reports" / as_of.isoformat()
+
+
+def partition_file(table_folder: Path, day: date, key: str = "extract_date") -> Path:
+    """The one file of a table's date partition, whether or not it exists."""
+    return table_folder / f"{key}={day.isoformat()}" / "part-0.parquet"
+
+
+def partition_dates(table_folder: Path) -> list[date]:
+    """The dates of a table whose partition file exists, oldest first."""
+    if not table_folder.is_dir():
+        return []
+    matches = (_PARTITION.match(child.name) for child in table_folder.iterdir())
+    days = (date.fromisoformat(match.group(2)) for match in matches if match)
+    keys = ("extract_date", "as_of")
+    return sorted(day for day in days if any(partition_file(table_folder, day, key).is_file() for key in keys))
+
+
+def partitions_until(table_folder: Path, as_of: date, key: str = "extract_date") -> list[Path]:
+    """The partition files that a night `as_of` may read, oldest first."""
+    return [partition_file(table_folder, day, key) for day in partition_dates(table_folder) if day <= as_of]
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write one Parquet file so that a reader sees the old file, the new one, or none, never half."""
+    with _replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read one Parquet file as it lies, without reading partition columns into it from folder names."""
+    return pq.ParquetFile(path).read()
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write JSON atomically, keys sorted, so that equal content gives equal bytes."""
+    write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", path)
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a UTF-8 text file atomically."""
+    write_bytes(text.encode("utf-8"), path)
+
+
+def write_bytes(content: bytes, path: Path) -> None:
+    """Write a file atomically."""
+    with _replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a derived folder if it exists."""
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; on success fsync it, rename it over `path` and fsync the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        yield temporary
+        _fsync(temporary)
+        temporary.replace(path)
+        _fsync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

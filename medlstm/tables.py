@@ -1,0 +1,45 @@
+"""Names and Arrow schemas of the lake's tables, which users and other programs rely on."""
+
+import pyarrow as pa
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+PROVENANCE = (
+    pa.field("extract_date", pa.date32()),
+    pa.field("source_file", pa.string()),
+    pa.field("source_row", pa.int64()),
+)
+# A raw stay may also carry `los_days` (text): the source gives a length instead of a discharge time.
+STAY_CORE = ("stay_id", "patient_id", "admitted_at", "discharged_at", "died")
+OBSERVATION_CORE = ("stay_id", "observed_at", "variable", "value")
+
+
+def stays_schema(numeric: list[str], categorical: list[str]) -> pa.Schema:
+    """The schema of admitted stays with the workspace's static features (numeric float64, categories string)."""
+    return pa.schema(
+        [
+            pa.field("stay_id", pa.string()),
+            pa.field("patient_id", pa.string()),
+            pa.field("admitted_at", TIMESTAMP),
+            pa.field("discharged_at", TIMESTAMP),
+            pa.field("died", pa.bool_()),
+            *(pa.field(name, pa.float64()) for name in numeric),
+            *(pa.field(name, pa.string()) for name in categorical),
+            *PROVENANCE,
+        ]
+    )
+
+
+OBSERVATIONS_SCHEMA = pa.schema(
+    [
+        pa.field("stay_id", pa.string()),
+        pa.field("observed_at", TIMESTAMP),
+        pa.field("variable", pa.string()),
+        pa.field("value", pa.float64()),
+        *PROVENANCE,
+    ]
+)
+
+
+def raw_schema(columns: list[str]) -> pa.Schema:
+    """The schema of raw rows: every value as the text that was received, plus where it came from."""
+    return pa.schema([*(pa.field(name, pa.string()) for name in columns), *PROVENANCE])

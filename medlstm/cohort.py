@@ -1,0 +1,110 @@
+"""Who is in, as of a date: the newest known version of each stay, its censoring, and its split."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from medlstm.config import Config
+from medlstm.lake import Workspace, partitions_until
+
+Scope = Literal["open", "all"]
+SPLITS = ("test", "calibration", "validation", "train")
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Stays known at the end of `as_of`.
+
+    `frame` has one row a stay, sorted by stay_id: stay_id, patient_id, admitted_at, end_at (discharge, or
+    the cutoff while open), is_open, duration_hours (admission to end_at), split, and the static features.
+    """
+
+    as_of: date
+    cutoff: datetime
+    frame: pd.DataFrame
+
+
+def connect(memory_limit: str = "2GB") -> duckdb.DuckDBPyConnection:
+    """An in-process DuckDB that never fetches extensions and stays within `memory_limit`."""
+    return duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "memory_limit": memory_limit,
+        }
+    )
+
+
+def load_cohort(workspace: Workspace, as_of: date, config: Config, scope: Scope = "all") -> Cohort:
+    """The stays that the night `as_of` may know; `scope="open"` keeps only patients still in a bed."""
+    cutoff = config.cutoff_instant(as_of)
+    newest = _newest_stays(partitions_until(workspace.admitted("stays"), as_of), cutoff)
+    frame = _with_censoring(newest, cutoff)
+    if scope == "open":
+        frame = frame[frame["is_open"]].reset_index(drop=True)
+    frame["split"] = assign_splits(frame["patient_id"], config)
+    return Cohort(as_of, cutoff, frame)
+
+
+def _newest_stays(partitions: list[Path], cutoff: datetime) -> pd.DataFrame:
+    if not partitions:
+        return _no_stays()
+    query = """
+        select * exclude (version) from (
+            select *, row_number() over (
+                partition by stay_id order by extract_date desc, source_file desc, source_row desc
+            ) as version
+            from read_parquet($paths, union_by_name = true, hive_partitioning = false)
+        )
+        where version = 1 and epoch_us(admitted_at) < $cutoff
+        order by stay_id
+    """
+    with connect() as database:
+        parameters = {"paths": [str(path) for path in partitions], "cutoff": _epoch_us(cutoff)}
+        stays = database.execute(query, parameters).fetch_arrow_table().to_pandas()
+    # DuckDB hands timestamps over in the machine's own zone.
+    return stays.assign(**{name: stays[name].dt.tz_convert("UTC") for name in ("admitted_at", "discharged_at")})
+
+
+def _no_stays() -> pd.DataFrame:
+    moment = pd.Series([], dtype="datetime64[us, UTC]")
+    text = pd.Series([], dtype="str")
+    return pd.DataFrame(
+        {"stay_id": text, "patient_id": text, "admitted_at": moment, "discharged_at": moment}
+    )
+
+
+def _with_censoring(stays: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
+    limit = pd.Timestamp(cutoff).tz_convert("UTC").as_unit("us")
+    known_end = stays["discharged_at"].where(stays["discharged_at"] < limit)
+    end_at = known_end.fillna(limit)
+    duration_hours = (end_at - stays["admitted_at"]).dt.total_seconds() / 3600
+    return stays.assign(end_at=end_at, is_open=known_end.isna(), duration_hours=duration_hours)
+
+
+def assign_splits(patient_ids: pd.Series, config: Config) -> pd.Series:
+    """The split of each stay by a hash of its patient and the seed, so that it never moves between nights."""
+    training = config.training
+    bounds = np.cumsum([training.test_share, training.calibration_share, training.validation_share])
+    position = np.array([_unit_hash(patient, training.seed) for patient in patient_ids], dtype=np.float64)
+    return pd.Series(np.array(SPLITS)[np.searchsorted(bounds, position, side="right")], index=patient_ids.index)
+
+
+def _unit_hash(patient_id: str, seed: int) -> float:
+    digest = hashlib.sha256(f"{seed}:{patient_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _epoch_us(moment: datetime) -> int:
+    return pd.Timestamp(moment).tz_convert("UTC").as_unit("us").value
+
+
+def epoch_us(moments: pd.Series) -> np.ndarray:
+    """Aware timestamps as int64 microseconds since 1970."""
+    return moments.dt.as_unit("us").astype("int64").to_numpy()

@@ -1,1 +1,0 @@
-"""One thin Prefect task per step of the night; the work is done by the medlstm core."""

@@ -1,0 +1,96 @@
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from medlstm import tables
+from medlstm.cohort import load_cohort
+from medlstm.config import parse_config
+from medlstm.lake import Workspace, partition_file, write_table
+from medlstm.sequences import build_sequences, input_hashes, load_sequences
+
+DAY_1 = date(2026, 1, 1)
+DAY_2 = date(2026, 1, 2)
+MIDNIGHT = datetime(2026, 1, 1)
+
+
+@pytest.fixture
+def config():
+    source = {"format": "csv", "files": [{"pattern": "*", "table": "stays"}]}
+    return parse_config({"source": source, "sequences": {"shards": 2}}, {}, "test")
+
+
+def _land_stays(workspace, day, rows):
+    columns = ("stay_id", "patient_id", "admitted_at", "discharged_at", "died")
+    records = [
+        dict(zip(columns, row, strict=True)) | {"extract_date": day, "source_file": "s", "source_row": index}
+        for index, row in enumerate(rows)
+    ]
+    table = pa.Table.from_pylist(records, schema=tables.stays_schema([], []))
+    write_table(table, partition_file(workspace.admitted("stays"), day))
+
+
+def _land_observations(workspace, day, rows):
+    columns = ("stay_id", "observed_at", "variable", "value")
+    records = [
+        dict(zip(columns, row, strict=True)) | {"extract_date": day, "source_file": "o", "source_row": index}
+        for index, row in enumerate(rows)
+    ]
+    table = pa.Table.from_pylist(records, schema=tables.OBSERVATIONS_SCHEMA)
+    write_table(table, partition_file(workspace.admitted("observations"), day))
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    place = Workspace(tmp_path)
+    at = [MIDNIGHT + timedelta(hours=hour) for hour in range(48)]
+    _land_stays(place, DAY_1, [("a", "p1", at[20], None, None), ("b", "p2", at[21], None, None)])
+    _land_observations(
+        place, DAY_1,
+        [("a", at[20], "hr", 80.0), ("a", at[20] + timedelta(minutes=30), "hr", 90.0), ("b", at[22], "temp", 37.0)],
+    )  # fmt: skip
+    _land_stays(place, DAY_2, [("a", "p1", at[20], at[30], False)])
+    _land_observations(place, DAY_2, [("a", at[20] + timedelta(minutes=30), "hr", 91.0), ("a", at[31], "hr", 1.0)])
+    return place
+
+
+def test_open_stay_is_censored_at_the_cutoff_and_discharge_is_known_the_night_after(workspace, config):
+    first = load_cohort(workspace, DAY_1, config).frame
+    assert list(first["is_open"]) == [True, True]
+    assert list(first["duration_hours"]) == [4.0, 3.0]
+    second = load_cohort(workspace, DAY_2, config).frame
+    assert list(second["is_open"]) == [False, True]
+    assert list(second["duration_hours"]) == [10.0, 27.0]
+
+
+def test_last_value_of_a_bin_and_later_extract_corrects_an_earlier_one(workspace, config):
+    build_sequences(workspace, DAY_1, config, "all")
+    night = load_sequences(workspace.sequences(DAY_1))
+    assert _value(night, "a", 0, "hr") == 90.0
+    build_sequences(workspace, DAY_2, config, "all")
+    night = load_sequences(workspace.sequences(DAY_2))
+    assert _value(night, "a", 0, "hr") == 91.0
+    assert np.isnan(_value(night, "b", 1, "hr"))
+    assert _value(night, "b", 1, "temp") == pytest.approx(37.0)
+
+
+def test_observation_after_the_discharge_is_not_used(workspace, config):
+    build_sequences(workspace, DAY_2, config, "all")
+    night = load_sequences(workspace.sequences(DAY_2))
+    assert not (night.values == 1.0).any()
+
+
+def test_what_arrives_later_changes_no_hash_of_an_earlier_night(workspace, config):
+    build_sequences(workspace, DAY_1, config, "open")
+    before = input_hashes(load_sequences(workspace.sequences(DAY_1)), [], [])
+    _land_observations(workspace, DAY_2, [("a", MIDNIGHT + timedelta(hours=20), "hr", 200.0)])
+    build_sequences(workspace, DAY_1, config, "open")
+    assert input_hashes(load_sequences(workspace.sequences(DAY_1)), [], []) == before
+
+
+def _value(night, stay_id, step, variable):
+    index = pd.Index(night.stays["stay_id"]).get_loc(stay_id)
+    row = (night.stay == index) & (night.step == step)
+    return night.values[row, night.variables.index(variable)][0]

@@ -67,7 +67,7 @@ def _newest_stays(partitions: list[Path], cutoff: datetime) -> pd.DataFrame:
     """
     with connect() as database:
         parameters = {"paths": [str(path) for path in partitions], "cutoff": _epoch_us(cutoff)}
-        stays = database.execute(query, parameters).fetch_arrow_table().to_pandas()
+        stays = database.sql(query, params=parameters).to_arrow_table().to_pandas()
     # DuckDB hands timestamps over in the machine's own zone.
     return stays.assign(**{name: stays[name].dt.tz_convert("UTC") for name in ("admitted_at", "discharged_at")})
 

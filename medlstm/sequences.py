@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from medlstm.cohort import Cohort, Scope, connect, epoch_us, load_cohort
 from medlstm.config import Config
@@ -283,8 +282,3 @@ def stored_scope(folder: Path) -> Scope | None:
     """The scope of the sequences in `folder`, or None when there are none."""
     manifest = folder / MANIFEST
     return read_json(manifest)["scope"] if manifest.is_file() else None
-
-
-def count_rows(path: Path) -> int:
-    """Rows of a Parquet file, from its footer."""
-    return pq.read_metadata(path).num_rows

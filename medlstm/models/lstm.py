@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from medlstm.models.inputs import ClinicalInputs
+from medlstm.models.inputs import RawInputs
 
 
 class LstmModel(nn.Module):
@@ -12,7 +12,7 @@ class LstmModel(nn.Module):
     The output is on the head's own scale (log(1 + days) or days); see medlstm.models.heads.
     """
 
-    def __init__(self, inputs: ClinicalInputs, hidden_units: int, layers: int, dropout: float) -> None:
+    def __init__(self, inputs: RawInputs, hidden_units: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.inputs = inputs
         between = dropout if layers > 1 else 0.0

@@ -1,0 +1,170 @@
+"""Ragged sequences to padded tensors in length buckets, and predictions at any step of any stay."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from medlstm.cohort import epoch_us
+from medlstm.models.spec import Ensemble, ModelSpec
+from medlstm.sequences import StaySequences
+
+_BATCHES_PER_BUCKET = 20
+_SCORING_BATCH = 256
+_MICROSECONDS_PER_HOUR = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded stays on one device; see ClinicalInputs.forward for the first four.
+
+    remaining_days [B, T] is the target (for a censored stay, the time known to remain so far), censored
+    [B, T] bool, steps [B] the valid steps.
+    """
+
+    values: Tensor
+    numeric: Tensor
+    codes: Tensor
+    elapsed_hours: Tensor
+    remaining_days: Tensor
+    censored: Tensor
+    steps: Tensor
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.values, self.numeric, self.codes, self.elapsed_hours
+
+
+@dataclass(frozen=True)
+class Stays:
+    """Sequences arranged for one model: its variables, its statics as numbers and codes, row boundaries."""
+
+    sequences: StaySequences
+    numeric: np.ndarray
+    codes: np.ndarray
+    boundaries: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+
+@dataclass(frozen=True)
+class NightlyPoints:
+    """Moments at which a night would have scored a stay: stay [m], step [m], remaining_days [m]."""
+
+    stay: np.ndarray
+    step: np.ndarray
+    remaining_days: np.ndarray
+
+
+def arrange(sequences: StaySequences, spec: ModelSpec) -> Stays:
+    """Bring stays into the shape that a model of `spec` takes; unknown categories become -1."""
+    arranged = sequences.with_variables(spec.variables)
+    frame = arranged.stays
+    numeric = np.full((len(frame), len(spec.numeric)), np.nan, dtype=np.float32)
+    for column, name in enumerate(spec.numeric):
+        if name in frame:
+            numeric[:, column] = pd.to_numeric(frame[name]).to_numpy(dtype=np.float32, na_value=np.nan)
+    codes = np.full((len(frame), len(spec.categories)), -1, dtype=np.int64)
+    for column, (name, known) in enumerate(spec.categories.items()):
+        if name in frame:
+            codes[:, column] = pd.Index(known).get_indexer(pd.Index(frame[name]))
+    return Stays(arranged, numeric, codes, np.searchsorted(arranged.stay, np.arange(len(frame) + 1)))
+
+
+def collate(stays: Stays, index: np.ndarray, device: torch.device) -> Batch:
+    """Pad the stays at positions `index` to the longest of them."""
+    source = stays.sequences
+    steps = source.steps[index]
+    length = int(steps.max())
+    counts = stays.boundaries[index + 1] - stays.boundaries[index]
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows = within + np.repeat(stays.boundaries[index], counts)
+    values = np.full((len(index), length, len(source.variables)), np.nan, dtype=np.float32)
+    values[np.repeat(np.arange(len(index)), counts), source.step[rows]] = source.values[rows]
+    duration = np.maximum(source.stays["duration_hours"].to_numpy()[index], 0.0)[:, None]
+    elapsed = _elapsed_hours(source, index, length, duration)
+    censored = np.broadcast_to(source.stays["is_open"].to_numpy(dtype=bool)[index, None], elapsed.shape)
+    arrays = (
+        values,
+        stays.numeric[index],
+        stays.codes[index],
+        elapsed.astype(np.float32),
+        ((duration - elapsed) / 24).astype(np.float32),
+        censored.copy(),
+        steps,
+    )
+    return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
+
+
+def _elapsed_hours(source: StaySequences, index: np.ndarray, length: int, duration: np.ndarray) -> np.ndarray:
+    """Hours from admission to the close of each step [B, T], never later than the end of the stay."""
+    if source.single_step:
+        return np.zeros((len(index), length))
+    closes = (source.first_bin[index, None] + np.arange(1, length + 1)) * float(source.bin_hours)
+    return np.minimum(closes, duration)
+
+
+def shuffled_batches(steps: np.ndarray, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """Random batches of stays of like length: a new permutation, sorted within chunks of several batches."""
+    order = generator.permutation(len(steps))
+    chunk = batch_size * _BATCHES_PER_BUCKET
+    batches: list[np.ndarray] = []
+    for start in range(0, len(order), chunk):
+        members = order[start : start + chunk]
+        members = members[np.argsort(steps[members], kind="stable")]
+        batches += [members[first : first + batch_size] for first in range(0, len(members), batch_size)]
+    return [batches[position] for position in generator.permutation(len(batches))]
+
+
+def ordered_batches(steps: np.ndarray, batch_size: int = _SCORING_BATCH) -> Iterator[np.ndarray]:
+    """All stays once, shortest first, the same batches for the same stays."""
+    order = np.argsort(steps, kind="stable")
+    for first in range(0, len(order), batch_size):
+        yield order[first : first + batch_size]
+
+
+def predict_days(network: Ensemble, stays: Stays, points: NightlyPoints, device: torch.device) -> np.ndarray:
+    """Remaining days, float64 [m], at the given stays and steps."""
+    offsets = np.cumsum(stays.sequences.steps) - stays.sequences.steps
+    every_step = np.empty(int(stays.sequences.steps.sum()), dtype=np.float64)
+    network.eval()
+    with torch.inference_mode():
+        for index in ordered_batches(stays.sequences.steps):
+            batch = collate(stays, index, device)
+            days = network(*batch.inputs).to("cpu", torch.float64).numpy()
+            for row, stay in enumerate(index):
+                count = stays.sequences.steps[stay]
+                every_step[offsets[stay] : offsets[stay] + count] = days[row, :count]
+    return every_step[offsets[points.stay] + points.step]
+
+
+def last_points(sequences: StaySequences) -> NightlyPoints:
+    """The last step of every stay: where an open stay is scored. The remaining days are those known so far."""
+    duration = np.maximum(sequences.stays["duration_hours"].to_numpy(dtype=np.float64), 0.0)
+    remaining = (duration - sequences.elapsed_hours()) / 24
+    return NightlyPoints(np.arange(len(sequences)), sequences.steps - 1, remaining)
+
+
+def nightly_points(sequences: StaySequences, cutoff: datetime) -> NightlyPoints:
+    """Every past cutoff that fell inside a stay, at its last closed step; of single-step stays, their step."""
+    duration = np.maximum(sequences.stays["duration_hours"].to_numpy(dtype=np.float64), 0.0)
+    if sequences.single_step:
+        every = np.arange(len(sequences))
+        return NightlyPoints(every, np.zeros(len(sequences), dtype=np.int64), duration / 24)
+    cutoff_us = pd.Timestamp(cutoff).tz_convert("UTC").as_unit("us").value
+    hours_before = (cutoff_us - epoch_us(sequences.stays["admitted_at"])) / _MICROSECONDS_PER_HOUR
+    first_night = np.mod(hours_before, 24)
+    nights = np.maximum(np.ceil((duration - first_night) / 24), 0).astype(np.int64)
+    stay = np.repeat(np.arange(len(sequences)), nights)
+    night = np.arange(nights.sum()) - np.repeat(np.cumsum(nights) - nights, nights)
+    closed = np.floor((first_night[stay] + 24 * night) / sequences.bin_hours).astype(np.int64)
+    step = np.maximum(closed, 1) - 1 - sequences.first_bin[stay]
+    kept = (step >= 0) & (step < sequences.steps[stay])
+    stay, step = stay[kept], step[kept]
+    closes = (sequences.first_bin[stay] + step + 1) * float(sequences.bin_hours)
+    return NightlyPoints(stay, step, np.maximum(duration[stay] - closes, 0.0) / 24)

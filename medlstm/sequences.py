@@ -265,7 +265,7 @@ def input_hashes(sequences: StaySequences, numeric: list[str], categorical: list
     """A SHA-256 per stay over everything that a model may see of it: statics, elapsed time and bins."""
     boundaries = np.searchsorted(sequences.stay, np.arange(len(sequences) + 1))
     elapsed = sequences.elapsed_hours()
-    statics = sequences.stays[[*numeric, *categorical]].to_dict("records")
+    statics = sequences.stays.reindex(columns=[*numeric, *categorical]).to_dict("records")
     names = "\x1f".join(sequences.variables).encode()
     hashes = []
     for index, static in enumerate(statics):

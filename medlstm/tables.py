@@ -40,6 +40,28 @@ OBSERVATIONS_SCHEMA = pa.schema(
 )
 
 
+PREDICTIONS_SCHEMA = pa.schema(
+    [
+        pa.field("stay_id", pa.string()),
+        pa.field("as_of", pa.date32()),
+        pa.field("elapsed_days", pa.float64()),
+        pa.field("remaining_los_days", pa.float64()),
+        pa.field("remaining_los_days_lower", pa.float64()),
+        pa.field("remaining_los_days_upper", pa.float64()),
+        pa.field("interval_coverage", pa.float64()),
+        pa.field("los_days", pa.float64()),
+        pa.field("model_version", pa.string()),
+        pa.field("stale", pa.bool_()),
+        pa.field(
+            "reasons",
+            pa.list_(pa.struct([pa.field("variable", pa.string()), pa.field("contribution_days", pa.float64())])),
+        ),
+        pa.field("input_hash", pa.string()),
+        pa.field("baseline_remaining_days", pa.float64()),
+    ]
+)
+
+
 def raw_schema(columns: list[str]) -> pa.Schema:
     """The schema of raw rows: every value as the text that was received, plus where it came from."""
     return pa.schema([*(pa.field(name, pa.string()) for name in columns), *PROVENANCE])

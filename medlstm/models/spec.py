@@ -42,6 +42,10 @@ class Ensemble(nn.Module):
         self.head = RegressionHead(spec.head)
         self.members = nn.ModuleList(build_member(spec) for _ in range(spec.members))
 
+    def lstm_members(self) -> list[LstmModel]:
+        """The networks, typed."""
+        return [member for member in self.members if isinstance(member, LstmModel)]
+
     def forward(self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> Tensor:
         """Remaining length of stay in days [B, T]; arguments as in ClinicalInputs.forward."""
         outputs = [self.head.decode(member(values, numeric, codes, elapsed_hours)) for member in self.members]

@@ -1,0 +1,98 @@
+"""What a model learns before its first gradient: which inputs it takes, and their limits, scales and categories.
+
+Everything is fitted on training stays only and ends up in the model's own buffers.
+"""
+
+import numpy as np
+import torch
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from torch import Tensor
+
+from medlstm.batches import Stays
+from medlstm.config import Config
+from medlstm.models.inputs import RawInputs
+from medlstm.models.spec import ModelSpec
+from medlstm.sequences import StaySequences
+
+_CLIP_QUANTILES = (0.001, 0.999)
+_MIN_STAYS_WITH_VARIABLE = 5
+_MIN_SHARE_WITH_VARIABLE = 0.005
+_ROWS_PER_CHUNK = 200_000
+
+
+def fit_spec(training: StaySequences, config: Config) -> ModelSpec:
+    """The inputs and the architecture of a new model, from the configuration and the training stays."""
+    model = config.model
+    return ModelSpec(
+        name=model.name,
+        head=model.head,
+        inputs=model.inputs,
+        hidden_units=model.hidden_units,
+        layers=model.layers,
+        dropout=model.dropout,
+        members=model.members,
+        variables=_usable_variables(training, config),
+        numeric=tuple(config.features.numeric),
+        categories={name: _categories(training, name) for name in config.features.categorical},
+        bin_hours=training.bin_hours,
+        single_step=training.single_step,
+    )
+
+
+def _usable_variables(training: StaySequences, config: Config) -> tuple[str, ...]:
+    """The declared variables, or those that enough training stays have for a scale to mean something."""
+    if config.features.variables:
+        return tuple(config.features.variables)
+    enough = max(_MIN_STAYS_WITH_VARIABLE, _MIN_SHARE_WITH_VARIABLE * len(training))
+    counts = [len(np.unique(training.stay[~np.isnan(column)])) for column in training.values.T]
+    return tuple(name for name, count in zip(training.variables, counts, strict=True) if count >= enough)
+
+
+def _categories(training: StaySequences, name: str) -> tuple[str, ...]:
+    if name not in training.stays or training.stays[name].isna().all():
+        return ()
+    known = training.stays[name].dropna()
+    encoder = OneHotEncoder().fit(np.asarray(known, dtype=object).reshape(-1, 1))
+    return tuple(encoder.categories_[0])
+
+
+def fit_buffers(training: Stays) -> dict[str, Tensor]:
+    """Clip limits, means and scales of variables and statics, float32; NaN is ignored, a constant has scale 1."""
+    values = training.sequences.values
+    lower, upper = _clip_limits(values)
+    mean, scale = _fit_scaler(np.clip(values, lower, upper))
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    statics = training.numeric.astype(np.float64)
+    median = imputer.fit(statics).statistics_ if statics.shape[1] else np.empty(0)
+    static_mean, static_scale = _fit_scaler(statics)
+    arrays = {
+        "lower": lower, "upper": upper, "mean": mean, "scale": scale,
+        "static_median": np.nan_to_num(median), "static_mean": static_mean, "static_scale": static_scale,
+    }  # fmt: skip
+    return {name: torch.as_tensor(array, dtype=torch.float32) for name, array in arrays.items()}
+
+
+def set_buffers(inputs: RawInputs, buffers: dict[str, Tensor]) -> None:
+    """Copy fitted buffers into an input layer."""
+    for name, values in buffers.items():
+        getattr(inputs, name).copy_(values)
+
+
+def _clip_limits(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    limits = np.empty((2, values.shape[1]))
+    for index, column in enumerate(values.T):
+        seen = column[~np.isnan(column)]
+        limits[:, index] = np.quantile(seen, _CLIP_QUANTILES) if len(seen) else (-np.inf, np.inf)
+    return limits[0], limits[1]
+
+
+def _fit_scaler(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale [columns] of values [rows, columns]; 0 and 1 for a column with nothing in it."""
+    if values.shape[0] == 0 or values.shape[1] == 0:
+        return np.zeros(values.shape[1]), np.ones(values.shape[1])
+    scaler = StandardScaler()
+    for start in range(0, len(values), _ROWS_PER_CHUNK):
+        scaler.partial_fit(values[start : start + _ROWS_PER_CHUNK])
+    seen = scaler.n_samples_seen_ > 0
+    return np.where(seen, scaler.mean_, 0.0), np.where(seen & (scaler.scale_ > 0), scaler.scale_, 1.0)

@@ -1,0 +1,82 @@
+"""Score every open stay as of a date: days that remain, between which bounds, and why."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+
+from medlstm.batches import arrange, last_points, predict_days
+from medlstm.config import Config
+from medlstm.errors import ModelUnavailable
+from medlstm.explain import largest_reasons, occlusion_contributions
+from medlstm.lake import Workspace, partition_file, write_table
+from medlstm.registry import ModelRecord, champion, load_network, training_due
+from medlstm.sequences import StaySequences, input_hashes, load_sequences
+from medlstm.tables import PREDICTIONS_SCHEMA
+from medlstm.training import choose_device
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What a scoring step made: counts only."""
+
+    as_of: date
+    scored: int
+    model_version: str
+    stale: bool
+
+
+def score_night(workspace: Workspace, as_of: date, config: Config) -> ScoreSummary:
+    """Score the open stays of the built sequences of `as_of` with that date's champion; replace the partition.
+
+    Raises ModelUnavailable when no model was promoted up to that date.
+    """
+    record = champion(workspace, as_of)
+    if record is None:
+        raise ModelUnavailable(f"{as_of}: no model has been trained yet, so nothing was scored")
+    stale = training_due(workspace, as_of, config.training.retrain_every_days)
+    sequences = load_sequences(workspace.sequences(as_of))
+    sequences = sequences.select(sequences.stays["is_open"].to_numpy(dtype=bool))
+    table = score_stays(workspace, record, sequences, as_of, config, stale)
+    write_table(table, partition_file(workspace.predictions, as_of, key="as_of"))
+    return ScoreSummary(as_of, table.num_rows, record.version, stale)
+
+
+def score_stays(
+    workspace: Workspace, record: ModelRecord, sequences: StaySequences, as_of: date, config: Config, stale: bool
+) -> pa.Table:
+    """Predictions for open stays, sorted by stay_id; a bound that calibration could not tell is null."""
+    spec = record.spec
+    network = load_network(workspace, record)
+    device = choose_device(config.training.device)
+    network = network.to(device)
+    stays, points = arrange(sequences, spec), last_points(sequences)
+    elapsed = sequences.stays["duration_hours"].to_numpy(dtype=np.float64) / 24
+    predicted = predict_days(network, stays, points, device)
+    # A stay of one step is predicted at its admission: what has passed since is known.
+    passed = elapsed if sequences.single_step else np.zeros_like(elapsed)
+    remaining = np.maximum(predicted - passed, 0.0)
+    lower = np.maximum(record.interval.lower(predicted) - passed, 0.0)
+    upper = np.maximum(record.interval.upper(predicted) - passed, 0.0)
+    names, contributions = occlusion_contributions(network, stays, points, predicted, device)
+    columns = {
+        "stay_id": pa.array(sequences.stays["stay_id"], pa.string()),
+        "as_of": pa.array([as_of] * len(sequences), pa.date32()),
+        "elapsed_days": elapsed,
+        "remaining_los_days": remaining,
+        "remaining_los_days_lower": lower,
+        "remaining_los_days_upper": pa.array(upper, mask=~np.isfinite(upper)),
+        "interval_coverage": np.full(len(sequences), record.interval.coverage),
+        "los_days": elapsed + remaining,
+        "model_version": pa.array([record.version] * len(sequences), pa.string()),
+        "stale": pa.array([stale] * len(sequences), pa.bool_()),
+        "reasons": largest_reasons(names, contributions, config.scoring.top_reasons),
+        "input_hash": pa.array(
+            input_hashes(stays.sequences, list(spec.numeric), list(spec.categories)), pa.string()
+        ),
+        "baseline_remaining_days": np.maximum(record.baseline_median_days - passed, 0.0),
+    }
+    table = pa.table([pa.array(columns[field.name], field.type) for field in PREDICTIONS_SCHEMA],
+                     schema=PREDICTIONS_SCHEMA)  # fmt: skip
+    return table.sort_by("stay_id")

@@ -89,7 +89,10 @@ class FeaturesSection(Section):
 
 
 class ContractsSection(Section):
+    """A share above the maximum stops the night, unless it is a mere handful: fewer than `min_quarantined_rows`."""
+
     max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+    min_quarantined_rows: Annotated[int, Field(ge=1)] = 10
     suites_folder: str | None = None
 
 

@@ -151,7 +151,7 @@ def render_report(report: NightReport) -> str:
         cutoff=report.cutoff.astimezone(ZoneInfo(report.hospital_timezone)),
         tone=_tone(report.status),
         leaving_24h=_hide_small(totals[1], report.min_group_size) if report.groups else None,
-        group_rows=_group_rows(report.groups, report.min_group_size),
+        group_rows=group_rows(report.groups, report.min_group_size),
         total_row=[_hide_small(total, report.min_group_size) for total in totals],
         earlier=_earlier_nights(nights),
         nights=nights[::-1][:MAX_NIGHTS_IN_TABLE],
@@ -205,7 +205,8 @@ def _totals(groups: Sequence[GroupForecast]) -> list[int]:
     return [sum(_counts(group)[column] for group in groups) for column in range(4)]
 
 
-def _group_rows(groups: Sequence[GroupForecast], smallest: int) -> list[GroupRow]:
+def group_rows(groups: Sequence[GroupForecast], smallest: int) -> list[GroupRow]:
+    """The group table as it may be shown, with counts below `smallest` hidden."""
     columns = [_hide_small_cells([_counts(group)[column] for group in groups], smallest) for column in range(4)]
     rows = []
     for place, group in enumerate(groups):

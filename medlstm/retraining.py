@@ -1,0 +1,69 @@
+"""One night's training: fit on what the night may know, hold it against the champion, keep the record."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from medlstm.batches import arrange
+from medlstm.config import Config
+from medlstm.errors import MedlstmError, ModelUnavailable
+from medlstm.gate import decide
+from medlstm.lake import Workspace
+from medlstm.registry import champion, load_network, save_model
+from medlstm.sequences import StaySequences, load_sequences, stored_scope
+from medlstm.training import (
+    Evaluation,
+    Progress,
+    choose_device,
+    evaluate,
+    nightly_points_of_discharged,
+    train_model,
+)
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """How a training ended; `version` is None where too few stays were there to train on, and `note` says so."""
+
+    as_of: date
+    version: str | None
+    promoted: bool
+    note: str
+    training_stays: int = 0
+    censored_stays: int = 0
+    epochs: int = 0
+    test: Evaluation | None = None
+
+
+def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Progress | None = None) -> TrainSummary:
+    """Train on the built sequences of `as_of`, gate against the champion of that date, and save the version.
+
+    Raises MedlstmError when the sequences are missing or hold open stays only.
+    """
+    folder = workspace.sequences(as_of)
+    if stored_scope(folder) != "all":
+        raise MedlstmError(f"{folder}: no sequences of all stays; run `medlstm preprocess --as-of {as_of}` first")
+    sequences = load_sequences(folder)
+    try:
+        model = train_model(sequences, config, config.cutoff_instant(as_of), on_epoch)
+    except ModelUnavailable as error:
+        return TrainSummary(as_of, None, False, str(error))
+    decision = decide(model.test, _judge_champion(workspace, as_of, config, sequences))
+    note = decision.note + ("; training was cut short by training.max_minutes" if model.reached_deadline else "")
+    record = save_model(workspace, model, as_of, decision.promoted, note)
+    return TrainSummary(
+        as_of, record.version, record.promoted, note, model.training_stays, model.censored_stays,
+        len(model.losses), model.test,
+    )  # fmt: skip
+
+
+def _judge_champion(workspace: Workspace, as_of: date, config: Config, sequences: StaySequences) -> Evaluation | None:
+    """The champion on tonight's test split, whose patients it has not seen either: splits never move."""
+    record = champion(workspace, as_of)
+    if record is None:
+        return None
+    device = choose_device(config.training.device)
+    network = load_network(workspace, record).to(device)
+    test = sequences.select((sequences.stays["split"] == "test").to_numpy())
+    points = nightly_points_of_discharged(test, config.cutoff_instant(as_of))
+    stays = arrange(test, record.spec)
+    return evaluate(network, record.interval, record.baseline_median_days, stays, points, device)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from medlstm.config import Config
 from medlstm.parsing import parse_booleans, parse_numbers, parse_text, parse_timestamps
+from medlstm.tables import UNPARSED
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class _Caster:
         self.raw = raw
         self.timezone = timezone
         self.findings: list[Finding] = []
+        if UNPARSED in raw:
+            self.note("ragged_line", "the line does not fit the header of its file", raw[UNPARSED].notna().to_numpy())
 
     def has(self, name: str) -> bool:
         return name in self.raw

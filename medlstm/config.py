@@ -48,7 +48,8 @@ class CsvFileMapping(Section):
 
     `columns` maps a canonical name (stay_id, admitted_at, value, age …) to the file's column; a
     canonical column that is not named is looked up under its own name. A wide observations file turns
-    each column of `variables` into rows.
+    each column of `variables` into rows. `time_unit` other than timestamp: `observed_at` counts from the
+    admission. `generate_stay_ids`: each row of a stays file is a stay of its own, named by file and row.
     """
 
     pattern: str
@@ -57,6 +58,7 @@ class CsvFileMapping(Section):
     columns: dict[str, str] = {}
     variables: list[str] = []
     time_unit: TimeUnit = "timestamp"
+    generate_stay_ids: bool = False
     los_column: str | None = None
     los_unit: LengthUnit = "days"
 
@@ -64,8 +66,8 @@ class CsvFileMapping(Section):
     def _layout_fits_table(self) -> "CsvFileMapping":
         if self.table == "stays" and (self.layout == "wide" or self.variables):
             raise ValueError("layout and variables belong to table = \"observations\" only")
-        if self.table == "observations" and self.los_column:
-            raise ValueError("los_column belongs to table = \"stays\" only")
+        if self.table == "observations" and (self.los_column or self.generate_stay_ids):
+            raise ValueError("los_column and generate_stay_ids belong to table = \"stays\" only")
         if self.layout == "wide" and not self.variables:
             raise ValueError("layout = \"wide\" needs variables = [column names]")
         return self

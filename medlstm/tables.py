@@ -11,6 +11,9 @@ PROVENANCE = (
 # A raw stay may also carry `los_days` (text): the source gives a length instead of a discharge time.
 STAY_CORE = ("stay_id", "patient_id", "admitted_at", "discharged_at", "died")
 OBSERVATION_CORE = ("stay_id", "observed_at", "variable", "value")
+# Raw rows only: a line that does not fit its file's header, and a time that is counted from the admission.
+UNPARSED = "unparsed_line"
+OFFSET_HOURS = "hours_after_admission"
 
 
 def stays_schema(numeric: list[str], categorical: list[str]) -> pa.Schema:

@@ -1,0 +1,191 @@
+"""Gather what one night's page shows from the lake and the registry: aggregates, as of that night."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from medlstm.cohort import Cohort, load_cohort
+from medlstm.config import Config
+from medlstm.ingest import read_unreadable_files
+from medlstm.lake import Workspace, partition_file, partitions_until, read_table, write_text
+from medlstm.metrics import interval_coverage, mean_absolute_error
+from medlstm.registry import ModelRecord, load_records
+from medlstm.report import (
+    GroupForecast,
+    LossPoint,
+    ModelCard,
+    NightError,
+    NightReport,
+    RuleRow,
+    TableCounts,
+    render_report,
+)
+from medlstm.validate import read_contract_reports
+
+_NIGHTS_LOOKED_BACK = 60
+_MAX_PAIRS = 2000
+_MAX_VARIABLES = 12
+
+
+@dataclass(frozen=True)
+class EndedPredictions:
+    """Earlier predictions whose stays have ended by a night: error by night, and (predicted, actual) pairs."""
+
+    nights: tuple[NightError, ...]
+    pairs: tuple[tuple[float, float], ...]
+
+
+def write_report(
+    workspace: Workspace, as_of: date, config: Config, status: str, warnings: Sequence[str]
+) -> NightReport:
+    """Write `reports/<as_of>/index.html`; `status` is done, warning or stopped."""
+    report = gather_report(workspace, as_of, config, status, warnings)
+    write_text(render_report(report), workspace.report(as_of) / "index.html")
+    return report
+
+
+def gather_report(
+    workspace: Workspace, as_of: date, config: Config, status: str, warnings: Sequence[str]
+) -> NightReport:
+    """Everything that the page of the night `as_of` shows, from what that night may know."""
+    cohort = load_cohort(workspace, as_of, config)
+    predictions = _predictions_of(workspace, as_of)
+    contracts = read_contract_reports(workspace, as_of)
+    ended = ended_predictions(workspace, as_of, cohort, config)
+    record = _scoring_model(workspace, as_of, predictions)
+    return NightReport(
+        hospital_timezone=config.workspace.timezone,
+        as_of=as_of,
+        cutoff=config.cutoff_instant(as_of),
+        status=status,
+        warnings=tuple(warnings),
+        tables=tuple(
+            TableCounts(one.table, one.rows_in, one.admitted, one.quarantined, one.exact_duplicates)
+            for one in contracts
+        ),
+        rules=tuple(
+            RuleRow(one.table, rule.rule, rule.action, rule.rows, rule.description)
+            for one in contracts
+            for rule in one.rules
+        ),
+        unreadable_files=read_unreadable_files(workspace, as_of),
+        scored_stays=len(predictions),
+        group_column=config.scoring.group_column,
+        groups=forecast_groups(predictions, cohort, config.scoring.group_column),
+        nights=ended.nights,
+        pairs=ended.pairs,
+        interval_coverage=config.scoring.interval_coverage,
+        losses=_losses(record),
+        model=_model_card(record, predictions),
+        top_variables=_top_variables(predictions),
+        min_group_size=config.report.min_group_size,
+    )
+
+
+def _predictions_of(workspace: Workspace, as_of: date) -> pd.DataFrame:
+    path = partition_file(workspace.predictions, as_of, key="as_of")
+    return read_table(path).to_pandas() if path.is_file() else pd.DataFrame()
+
+
+def forecast_groups(
+    predictions: pd.DataFrame, cohort: Cohort, group_column: str | None
+) -> tuple[GroupForecast, ...]:
+    """Open stays and expected discharges within 24, 48 and 72 hours, by group, by name."""
+    if predictions.empty:
+        return ()
+    if group_column is None:
+        return (_forecast("all", predictions["remaining_los_days"]),)
+    groups = cohort.frame.set_index("stay_id")[group_column].reindex(predictions["stay_id"]).fillna("")
+    remaining = predictions["remaining_los_days"].groupby(groups.astype(str).to_numpy())
+    return tuple(_forecast(str(name), days) for name, days in remaining)
+
+
+def _forecast(name: str, days: pd.Series) -> GroupForecast:
+    leaving = [int((days <= limit).sum()) for limit in (1, 2, 3)]
+    return GroupForecast(name, len(days), leaving[0], leaving[1], leaving[2], float(days.median()))
+
+
+def ended_predictions(workspace: Workspace, as_of: date, cohort: Cohort, config: Config) -> EndedPredictions:
+    """Compare the predictions of earlier nights with the stays known to have ended at the night `as_of`."""
+    ended = cohort.frame[~cohort.frame["is_open"].astype(bool)].set_index("stay_id")["end_at"]
+    nights, pairs = [], []
+    for path in partitions_until(workspace.predictions, as_of, key="as_of")[-_NIGHTS_LOOKED_BACK - 1 :]:
+        predictions = read_table(path).to_pandas()
+        if predictions.empty or predictions["as_of"].iloc[0] >= as_of:
+            continue
+        known = predictions[predictions["stay_id"].isin(ended.index)]
+        if known.empty:
+            continue
+        night = known["as_of"].iloc[0]
+        since = ended.loc[known["stay_id"]] - pd.Timestamp(config.cutoff_instant(night))
+        actual = np.maximum(since.dt.total_seconds().to_numpy() / 86400, 0.0)
+        nights.append(_night_error(night, known, actual))
+        pairs += list(zip(known["remaining_los_days"].tolist(), actual.tolist(), strict=True))
+    return EndedPredictions(tuple(nights), _thinned(pairs))
+
+
+def _night_error(night: date, known: pd.DataFrame, actual: np.ndarray) -> NightError:
+    def column(name: str) -> np.ndarray:
+        return known[name].to_numpy(dtype=np.float64)
+
+    upper = np.where(known["remaining_los_days_upper"].isna(), np.inf, column("remaining_los_days_upper"))
+    return NightError(
+        as_of=night,
+        stays=len(known),
+        mae_days=mean_absolute_error(column("remaining_los_days"), actual),
+        median_mae_days=mean_absolute_error(column("baseline_remaining_days"), actual),
+        coverage=interval_coverage(column("remaining_los_days_lower"), upper, actual),
+    )
+
+
+def _thinned(pairs: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    stride = max(1, -(-len(pairs) // _MAX_PAIRS))
+    return tuple(pairs[::stride])
+
+
+def _scoring_model(workspace: Workspace, as_of: date, predictions: pd.DataFrame) -> ModelRecord | None:
+    if predictions.empty:
+        return None
+    version = predictions["model_version"].iloc[0]
+    return next((record for record in load_records(workspace, as_of) if record.version == version), None)
+
+
+def _losses(record: ModelRecord | None) -> tuple[LossPoint, ...]:
+    if record is None:
+        return ()
+    first = [loss for loss in record.losses if loss.member == 0]
+    return tuple(LossPoint(loss.epoch, loss.training_loss, loss.validation_loss) for loss in first)
+
+
+def _model_card(record: ModelRecord | None, predictions: pd.DataFrame) -> ModelCard | None:
+    if record is None:
+        return None
+    spec = record.spec
+    members = f", {spec.members} members" if spec.members > 1 else ""
+    return ModelCard(
+        version=record.version,
+        trained_as_of=record.trained_as_of,
+        architecture=f"{spec.name}, {spec.layers} x {spec.hidden_units} units, {spec.inputs} inputs{members}",
+        head=spec.head,
+        parameters=record.parameters,
+        training_stays=record.training_stays,
+        censored_stays=record.censored_stays,
+        validation_mae_days=record.validation.mae_days,
+        median_validation_mae_days=record.validation.median_mae_days,
+        interval_coverage=record.interval.coverage,
+        stale=bool(predictions["stale"].iloc[0]),
+        note=record.note,
+    )
+
+
+def _top_variables(predictions: pd.DataFrame) -> tuple[tuple[str, float], ...]:
+    """Mean absolute contribution in days of the inputs that were among a stay's reasons, largest first."""
+    totals: dict[str, float] = {}
+    for reasons in predictions["reasons"] if not predictions.empty else ():
+        for reason in reasons:
+            totals[reason["variable"]] = totals.get(reason["variable"], 0.0) + abs(reason["contribution_days"])
+    ranked = sorted(totals.items(), key=lambda item: (-item[1], item[0]))
+    return tuple((name, total / len(predictions)) for name, total in ranked[:_MAX_VARIABLES])

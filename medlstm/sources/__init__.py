@@ -1,0 +1,1 @@
+"""Landing files to canonical rows of text: one file per format."""

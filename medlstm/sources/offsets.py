@@ -34,5 +34,5 @@ def _admissions(stays: pa.Table, timezone: str) -> pd.Series:
         return pd.Series([], index=pd.Index([], dtype="str"), dtype="datetime64[us, UTC]")
     moments = parse_timestamps(stays.column("admitted_at").to_pandas().astype("str"), timezone).values
     ids = stays.column("stay_id").to_pandas().astype("str").str.strip()
-    known = pd.Series(moments.to_numpy(), index=ids).dropna()
-    return known[~known.index.duplicated(keep="last")].dt.tz_localize("UTC")
+    known = pd.Series(moments.array, index=ids).dropna()
+    return known[~known.index.duplicated(keep="last")]

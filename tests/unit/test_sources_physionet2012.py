@@ -1,0 +1,129 @@
+import io
+import tarfile
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from medlstm.config import parse_config
+from medlstm.contracts import admit_observations, admit_stays
+from medlstm.errors import LandingError
+from medlstm.lake import Workspace, read_table
+from medlstm.replay import replay_physionet2012
+from medlstm.sources.landing import read_landing
+from medlstm.sources.physionet2012 import read_outcomes, read_records, record_files
+from medlstm.suites import load_suite
+
+DAY = date(2026, 3, 28)
+CONFIG = parse_config(
+    {
+        "source": {"format": "physionet2012"},
+        "features": {"numeric": ["Age", "Height", "Weight"], "categorical": ["Gender", "ICUType"]},
+    },
+    {},
+    "test",
+)
+HEADER = "Time,Parameter,Value\n"
+
+
+def _record(number, *lines, age=61):
+    descriptors = (f"RecordID,{number}", f"Age,{age}", "Gender,1", "Height,-1", "ICUType,3", "Weight,-1")
+    return HEADER + "".join(f"00:00,{line}\n" for line in descriptors) + "".join(f"{line}\n" for line in lines)
+
+
+RECORDS = {
+    "1.txt": _record(1, "00:07,HR,80", "01:30,Temp,37.5", "01:30,,5", "47:59,HR,1.2e+02", "02:00,Weight,81"),
+    "2.txt": _record(2, "05:61,HR,70", "what is this line", "03:00,HR,x"),
+    "3.txt": _record(3, "00:30,HR,90"),
+}
+OUTCOMES = (
+    "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n"
+    "1,6,1,5,-1,0\n2,16,8,8,-1,1\n3,21,11,-1,-1,0\n"
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, text in RECORDS.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def _archive(path):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in RECORDS.items():
+            member = tarfile.TarInfo(f"set-x/{name}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return path
+
+
+def test_descriptors_become_statics_and_minus_one_becomes_missing(folder):
+    records = read_records(record_files(folder))
+    first = records.descriptors.iloc[0]
+    assert (first["stay_id"], first["Age"], first["Gender"], first["ICUType"]) == ("1", "61", "male", "medical")
+    assert records.descriptors[["Height", "Weight"]].isna().all().all()
+    assert records.malformed == (("2.txt", 8, "what is this line"),)
+
+
+def test_folder_and_archive_give_the_same_measurements(folder, tmp_path):
+    from_folder = read_records(record_files(folder))
+    from_archive = read_records(record_files(_archive(tmp_path / "set-x.tar.gz")))
+    columns = ["stay_id", "minutes", "variable", "value", "source_row"]
+    assert from_folder.measurements.select(columns).equals(from_archive.measurements.select(columns))
+    assert from_folder.measurements.column("minutes").to_pylist()[:2] == [7.0, 90.0]
+
+
+def test_dropped_records_are_open_without_an_outcome_and_ended_with_one(folder):
+    landed = read_landing(folder, DAY, CONFIG)
+    stays = admit_stays(landed.stays, load_suite("stays", CONFIG, folder), CONFIG, DAY).admitted.to_pylist()
+    end = datetime(2026, 3, 29, tzinfo=UTC)
+    assert {(row["admitted_at"], row["discharged_at"]) for row in stays} == {(end - timedelta(hours=48), None)}
+    (folder / "Outcomes-x.txt").write_text(OUTCOMES)
+    landed = read_landing(folder, DAY, CONFIG)
+    admission = admit_stays(landed.stays, load_suite("stays", CONFIG, folder), CONFIG, DAY)
+    lengths = [(row["discharged_at"] - row["admitted_at"]).days for row in admission.admitted.to_pylist()]
+    assert lengths == [5, 8]
+    assert [row["died"] for row in admission.admitted.to_pylist()] == [False, True]
+    assert admission.quarantined.column("rule").to_pylist() == ["negative_length_of_stay"]
+
+
+def test_every_bad_measurement_is_quarantined_and_none_is_lost(folder):
+    landed = read_landing(folder, DAY, CONFIG)
+    assert landed.observations.num_rows == 9
+    admission = admit_observations(landed.observations, load_suite("observations", CONFIG, folder), CONFIG, DAY)
+    rules = sorted(admission.quarantined.column("rule").to_pylist())
+    assert rules == ["not_a_number", "not_a_timestamp", "ragged_line", "variable_missing"]
+    assert admission.report.admitted == 5
+
+
+def test_a_damaged_archive_and_a_foreign_file_are_named(folder, tmp_path):
+    archive = _archive(tmp_path / "set-x.tar.gz")
+    archive.write_bytes(archive.read_bytes()[:-60])
+    (folder / "4.txt").write_text("a,b,c\n1,2,3\n")
+    records = read_records([*record_files(folder), *record_files(archive)])
+    assert {file.source_file for file in records.unreadable} == {"4.txt", "set-x.tar.gz"}
+    assert set(records.descriptors["stay_id"]) >= {"1", "2", "3"}
+
+
+def test_outcomes_without_a_column_name_it(tmp_path):
+    path = tmp_path / "Outcomes-x.txt"
+    path.write_text("RecordID,Length_of_stay\n1,5\n")
+    with pytest.raises(LandingError, match="In-hospital_death is missing"):
+        read_outcomes(path)
+
+
+def test_a_replay_delivers_each_stay_at_admission_and_at_discharge(folder, tmp_path):
+    (folder / "Outcomes-x.txt").write_text(OUTCOMES)
+    place = Workspace(tmp_path / "w")
+    summary = replay_physionet2012([folder], [folder / "Outcomes-x.txt"], place, DAY, 20, CONFIG)
+    assert (summary.stays, summary.left_out_unknown_length) == (2, 1)
+    days = [DAY + timedelta(days=offset) for offset in range(20)]
+    known = [(row["stay_id"], row["discharged_at"] is None, day)
+             for day in days for row in read_table(place.landing(day) / "stays.parquet").to_pylist()]  # fmt: skip
+    admitted = {stay: day for stay, is_open, day in known if is_open}
+    ended = {stay: day for stay, is_open, day in known if not is_open}
+    assert set(admitted) == {"1", "2"}
+    assert all((ended[stay] - admitted[stay]).days in (5, 8) for stay in ended)
+    rows = [row for day in days for row in read_landing(place.landing(day), day, CONFIG).observations.to_pylist()]
+    assert len(rows) == summary.observations
+    assert summary.observations + summary.observations_after_the_last_date == 8

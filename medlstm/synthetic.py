@@ -22,8 +22,8 @@ LABS_FILE_AGAIN = "observations_labs_again.csv.gz"
 
 @dataclass(frozen=True)
 class HospitalSummary:
-    """What was dropped: dates, stays, measurements (as rows of the lake, repeated ones included), and planted
-    faults as (name, rows of the lake)."""
+    """What was dropped, over all dates: stays, measurements (rows of the raw table, repeated ones included), and
+    the planted faults as (name, rows), by name; a missing vital sign is a blank, which makes no row."""
 
     days: int
     stays: int
@@ -43,10 +43,10 @@ def simulate_hospital(
 ) -> HospitalSummary:
     """Write `landing/YYYY-MM-DD/` for `days` dates from `start`: the nightly extracts of one hospital.
 
-    Local times without an offset, as of `timezone`. The first extract holds all stays in a bed, with what was
-    measured before. Equal arguments give equal bytes. The default is some 500 beds. `on_day(done, days)` is
-    called after each date. Raises ValueError below two days, and MedlstmError, before anything is written,
-    when a folder of these dates holds other files.
+    Local times without an offset, as of `timezone`. The first extract is the initial load: all stays in a bed or
+    discharged within two weeks before, with all that was measured. Equal arguments give equal bytes. The default
+    is some 450 beds. `on_day(done, days)` is called after each date. Raises ValueError below two days, and
+    MedlstmError, before anything is written, when a folder of these dates holds other files.
     """
     if days < 2:
         raise ValueError(f"days = {days}: a hospital with late and corrected rows takes two at least")

@@ -59,49 +59,49 @@ class Disease:
 DISEASES = {
     "appendicitis": Disease(
         0.10, ("surgery",), 0.02, (38, 16), 0.85, 0.58,
-        (0.9, 0.3, 0.5, 1.3, 0.2, 1.6, 1.6, 0.2, 0.4),
+        (0.9, 0.6, 0.7, 1.2, 0.5, 1.4, 1.4, 0.5, 0.6),
     ),
     "copd_exacerbation": Disease(
         0.11, ("medicine",), 0.07, (70, 9), 1.0, 0.31,
-        (0.8, 0.2, 1.8, 0.6, 1.8, 0.8, 0.8, 0.2, 0.5),
+        (0.9, 0.5, 1.5, 0.8, 1.5, 0.9, 0.9, 0.5, 0.7),
     ),
     "gastrointestinal_bleed": Disease(
         0.09, ("medicine",), 0.08, (66, 14), 1.0, 0.45,
-        (1.4, 1.4, 0.6, 0.1, 0.3, 0.3, 0.6, 0.9, 1.2),
+        (1.2, 1.2, 0.8, 0.5, 0.6, 0.6, 0.8, 0.9, 1.1),
     ),
     "heart_failure": Disease(
         0.15, ("cardiology", "cardiology", "geriatrics"), 0.06, (76, 9), 1.05, 0.30,
-        (1.0, 0.5, 1.5, 0.2, 1.5, 0.3, 0.3, 1.3, 0.5),
+        (1.0, 0.7, 1.3, 0.5, 1.3, 0.6, 0.6, 1.2, 0.7),
     ),
     "hip_fracture": Disease(
         0.10, ("surgery", "surgery", "geriatrics"), 0.04, (79, 9), 1.05, 0.24,
-        (0.9, 0.6, 0.5, 0.5, 0.6, 1.2, 0.8, 0.6, 0.4),
+        (0.9, 0.8, 0.7, 0.7, 0.8, 1.1, 0.9, 0.8, 0.6),
     ),
     "myocardial_infarction": Disease(
         0.11, ("cardiology",), 0.20, (67, 12), 1.1, 0.45,
-        (0.9, 1.2, 0.8, 0.3, 0.7, 0.5, 0.8, 0.6, 0.9),
+        (0.9, 1.1, 0.9, 0.6, 0.8, 0.7, 0.9, 0.8, 0.9),
     ),
     "pneumonia": Disease(
         0.13, ("medicine", "medicine", "geriatrics"), 0.10, (71, 14), 1.1, 0.36,
-        (1.0, 0.7, 1.5, 1.5, 1.7, 1.8, 1.5, 0.5, 0.7),
+        (1.0, 0.8, 1.3, 1.3, 1.4, 1.5, 1.3, 0.7, 0.8),
     ),
     "sepsis": Disease(
         0.05, ("medicine",), 0.60, (69, 13), 1.6, 0.26,
-        (1.5, 1.6, 1.3, 1.6, 1.1, 2.0, 1.7, 1.5, 2.0),
+        (1.3, 1.4, 1.2, 1.4, 1.1, 1.6, 1.4, 1.3, 1.6),
     ),
     "stroke": Disease(
-        0.09, ("neurology", "neurology", "geriatrics"), 0.12, (74, 11), 1.1, 0.24,
-        (0.6, -1.0, 0.7, 0.6, 0.7, 0.6, 0.6, 0.4, 0.3),
+        0.09, ("neurology", "neurology", "geriatrics"), 0.12, (74, 11), 1.1, 0.28,
+        (0.8, 0.3, 0.8, 0.8, 0.8, 0.8, 0.8, 0.6, 0.6),
     ),
     "urinary_infection": Disease(
         0.07, ("medicine", "geriatrics"), 0.03, (74, 15), 0.9, 0.45,
-        (0.8, 0.4, 0.4, 1.3, 0.2, 1.4, 1.3, 0.9, 0.4),
+        (0.9, 0.6, 0.6, 1.2, 0.5, 1.2, 1.2, 0.9, 0.6),
     ),
 }  # fmt: skip
 ROUND_MINUTES = {
     "cardiology": 240, "geriatrics": 360, INTENSIVE_CARE: 60, "medicine": 300, "neurology": 240, "surgery": 300,
 }  # fmt: skip
 # Share of patients who wait for a place elsewhere once they are fit to go, and for how long in the mean.
-PLACEMENT_SHARE = {"geriatrics": 0.3, "neurology": 0.25}
-PLACEMENT_SHARE_ELSEWHERE = 0.1
+PLACEMENT_SHARE = {"geriatrics": 0.2, "neurology": 0.15}
+PLACEMENT_SHARE_ELSEWHERE = 0.05
 PLACEMENT_DAYS = 2.0

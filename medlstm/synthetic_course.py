@@ -26,17 +26,19 @@ from medlstm.synthetic_case_mix import (
 )
 
 WARM_UP_DAYS = 60
+HISTORY_DAYS = 14
 _MARGIN_DAYS = 90
 _STEP_MINUTES = 180
 _MAX_STAY_DAYS = 56
 _DAY = 1440
 _FIT_LOG_SEVERITY = np.log(0.25)
+_HEALTHIEST = -0.2
 _STEP_DOWN_LOG_SEVERITY = np.log(0.9)
 _STEP_DOWN_SHARE = 0.4
-_SEVERITY_SPREAD = 0.4
-_DRIFT_SPREAD = 0.3
-_WANDER_PER_SQRT_DAY = 0.2
-_COMPLICATIONS_PER_DAY = 0.03
+_SEVERITY_SPREAD = 0.5
+_DRIFT_SPREAD = 0.22
+_WANDER_PER_SQRT_DAY = 0.1
+_COMPLICATIONS_PER_DAY = 0.015
 _DEATHS_PER_DAY = 0.008
 _READMISSION_SHARE = 0.1
 
@@ -85,11 +87,12 @@ class _Severity:
     admitted_at: np.ndarray
 
     def at(self, stay: np.ndarray, minutes: np.ndarray) -> np.ndarray:
-        """Severity at moments of stays, between steps by interpolation."""
+        """How ill each stay is at a moment: 1 at a typical admission, 0 once fit to go; linear between steps."""
         position = np.clip((minutes - self.admitted_at[stay]) / _STEP_MINUTES, 0, self.log.shape[1] - 1.001)
         step = position.astype(np.int64)
         share = position - step
-        return np.exp(self.log[stay, step] * (1 - share) + self.log[stay, step + 1] * share)
+        log = self.log[stay, step] * (1 - share) + self.log[stay, step + 1] * share
+        return np.maximum(1 - log / _FIT_LOG_SEVERITY, _HEALTHIEST)
 
 
 def make_calendar(start: date, days: int, timezone: str) -> Calendar:
@@ -101,7 +104,7 @@ def make_calendar(start: date, days: int, timezone: str) -> Calendar:
 
 
 def simulate_course(calendar: Calendar, days: int, admissions_per_day: float, generator: np.random.Generator) -> Course:
-    """Stays that were in a bed at any time within `days` dates, and what was measured on them until the last of these.
+    """Stays in a bed within `days` dates or HISTORY_DAYS before them, and what was measured until the last date.
 
     The hospital runs WARM_UP_DAYS before the window, so that it is full when the window opens.
     """
@@ -109,7 +112,7 @@ def simulate_course(calendar: Calendar, days: int, admissions_per_day: float, ge
     severity = _simulate_severity(admitted, generator)
     stays = _discharge(admitted, severity, calendar, generator)
     stays = _readmit(stays, generator)
-    opened, closed = calendar.at(np.array([0, days]), np.zeros(2))
+    opened, closed = calendar.at(np.array([-HISTORY_DAYS, days]), np.zeros(2))
     seen = ((stays["discharged_at"] >= opened) & (stays["admitted_at"] < closed)).to_numpy()
     stays = stays[seen].reset_index(drop=True)
     severity = _Severity(severity.log[seen], severity.admitted_at[seen])
@@ -202,7 +205,7 @@ def _next_discharge_round(fit: np.ndarray, calendar: Calendar, generator: np.ran
     """Patients leave between ten and five; of those due at a weekend, some only on Monday."""
     day, hours = calendar.day(fit), generator.uniform(10, 17, len(fit))
     day = day + (calendar.at(day, hours) < fit)
-    kept = (calendar.weekday(day) >= 5) & (generator.random(len(fit)) < 0.35)
+    kept = (calendar.weekday(day) >= 5) & (generator.random(len(fit)) < 0.25)
     day = np.where(kept, day + 7 - calendar.weekday(day), day)
     return calendar.at(day, hours)
 
@@ -281,7 +284,7 @@ def _draw_labs(
                     stays["ward"].to_numpy()[stay])  # fmt: skip
     intensive = ward == INTENSIVE_CARE
     ill = np.clip(severity.at(stay, morning), 0, 1.5)
-    usual = np.where(intensive, 0.95, 0.3 + 0.35 * np.minimum(ill, 1.0))
+    usual = np.where(intensive, 0.95, 0.5 + 0.35 * np.minimum(ill, 1.0))
     parts = []
     for position, variable in enumerate(LABS):
         likely = np.where(intensive, 0.9, 0.15 * ill) if variable.name == "lactate" else usual

@@ -65,14 +65,14 @@ def _stay_lines(course: Course, days: int, generator: np.random.Generator, fault
     admitted = np.maximum(calendar.day(stays["admitted_at"].to_numpy()), 0)
     left, late = _reported_discharges(calendar.day(stays["discharged_at"].to_numpy()), generator)
     moved = np.where(stays["transferred_at"] < _NEVER, calendar.day(stays["transferred_at"].to_numpy()), _NEVER)
-    weighed = _weighed(admitted, generator)
-    nameless = _one_on_some_days(admitted, np.ones(len(stays), dtype=bool), _WITHOUT_ID_PER_DAY, days, generator)
-    turned = _one_on_some_days(left, ~nameless & ~late, _WRONG_ORDER_PER_DAY, days, generator)
+    weighed = _weighed(calendar.day(stays["admitted_at"].to_numpy()), generator)
+    nameless = _one_on_some_days(admitted, np.ones(len(stays), dtype=bool), _WITHOUT_ID_PER_DAY, days - 1, generator)
+    turned = _one_on_some_days(left, ~nameless & ~late, _WRONG_ORDER_PER_DAY, days - 1, generator)
     changes = (
         admitted,
         np.where(moved > admitted, moved, _NEVER),
         left,
-        np.where(weighed <= left, weighed, _NEVER),
+        np.where((weighed > admitted) & (weighed <= left), weighed, _NEVER),
         np.where(nameless, admitted + 1, _NEVER),
         np.where(turned, left + 1, _NEVER),
     )
@@ -107,8 +107,8 @@ def _stay_lines(course: Course, days: int, generator: np.random.Generator, fault
 
 def _reported_discharges(left: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The day on which each discharge is reported, and whether that is days late."""
-    late = generator.random(len(left)) < _LATE_DISCHARGE_SHARE
-    return left + late * generator.integers(1, 5, len(left)), late
+    late = (generator.random(len(left)) < _LATE_DISCHARGE_SHARE) & (left >= 0)
+    return np.maximum(left, 0) + late * generator.integers(1, 5, len(left)), late
 
 
 def _weighed(admitted: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Server, schedule and worker on this machine, until it is stopped."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -8,8 +9,8 @@ import time
 from pathlib import Path
 
 import httpx
-from prefect import serve
-from prefect.schedules import Cron
+from prefect import aserve
+from prefect.schedules import Cron, Schedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.backfill import backfill
@@ -29,7 +30,7 @@ def serve_nightly(workspace: Path, host: str, port: int) -> None:
     config = load_config(workspace)
     schedule = Cron(config.schedule.cron, timezone=config.workspace.timezone)
     if PREFECT_API_URL.value():
-        _serve_deployments(workspace, schedule)
+        asyncio.run(_serve_deployments(workspace, schedule))
         return
     _require_free_port(host, port)
     api = f"http://{host}:{port}/api"
@@ -39,7 +40,7 @@ def serve_nightly(workspace: Path, host: str, port: int) -> None:
     try:
         _wait_until_healthy(server, api)
         with temporary_settings({PREFECT_API_URL: api}):
-            _serve_deployments(workspace, schedule)
+            asyncio.run(_serve_deployments(workspace, schedule))
     finally:
         server.terminate()
         server.wait(timeout=60)
@@ -54,11 +55,11 @@ def _require_free_port(host: str, port: int) -> None:
             )
 
 
-def _serve_deployments(workspace: Path, schedule: Cron) -> None:
+async def _serve_deployments(workspace: Path, schedule: Schedule) -> None:
     parameters = {"workspace": str(workspace)}
-    serve(
-        nightly.to_deployment("nightly", schedule=schedule, parameters=parameters),
-        backfill.to_deployment("backfill", parameters=parameters),
+    await aserve(
+        await nightly.ato_deployment("nightly", schedule=schedule, parameters=parameters),
+        await backfill.ato_deployment("backfill", parameters=parameters),
         limit=1,
     )
 

@@ -1,14 +1,18 @@
 """Landing folder to raw Parquet: every row as the text that was received, every file accounted for."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 
 from medlstm.config import Config
-from medlstm.lake import Workspace, partition_dates, partition_file, read_table, write_table
-from medlstm.sources.landed import UnreadableFile
-from medlstm.sources.landing import read_landing
+from medlstm.errors import MedlstmError
+from medlstm.lake import Workspace, partition_dates, partition_file, read_table, row_count, table_writer, write_table
+from medlstm.sources.landed import FileRead, Landed, LandingWarning, RowBatch, UnreadableFile
+from medlstm.sources.landing import list_landing, read_landing
+from medlstm.tables import raw_columns, raw_schema
 
 FILES_SCHEMA = pa.schema(
     [pa.field("source_file", pa.string()), pa.field("reason", pa.string()), pa.field("extract_date", pa.date32())]
@@ -49,7 +53,7 @@ def _landing_dates(workspace: Workspace) -> list[date]:
 
 
 def ingest_date(workspace: Workspace, extract_date: date, config: Config) -> IngestSummary:
-    """Read `landing/<extract_date>` and replace that date's raw partitions.
+    """Read `landing/<extract_date>` and replace that date's raw partitions, holding one batch of rows at a time.
 
     A date whose folder is gone but whose raw partitions exist (an old night run again) is left as it is.
     Raises LandingError when there is neither.
@@ -57,21 +61,62 @@ def ingest_date(workspace: Workspace, extract_date: date, config: Config) -> Ing
     folder = workspace.landing(extract_date)
     if not folder.is_dir() and extract_date in partition_dates(workspace.raw(TABLES[-1])):
         return _kept(workspace, extract_date)
-    rows = read_landing(folder, extract_date, config)
-    files = [(file.source_file, file.reason, extract_date) for file in rows.unreadable]
+    landed = read_landing(list_landing(folder, extract_date), config)
+    summary = _write_raw(workspace, extract_date, landed, config)
+    files = [(file.source_file, file.reason, extract_date) for file in summary.unreadable]
     records = [dict(zip(FILES_SCHEMA.names, values, strict=True)) for values in files]
     write_table(pa.Table.from_pylist(records, schema=FILES_SCHEMA),
                 partition_file(workspace.quarantine("files"), extract_date))  # fmt: skip
-    # Observations last: their partition marks the date as taken in.
-    write_table(rows.stays, partition_file(workspace.raw("stays"), extract_date))
-    write_table(rows.observations, partition_file(workspace.raw("observations"), extract_date))
+    return summary
+
+
+def _write_raw(workspace: Workspace, extract_date: date, landed: Iterator[Landed], config: Config) -> IngestSummary:
+    """Stream batches into the raw partitions; they take the old ones' place when the last batch is written."""
+    rows, files_read = dict.fromkeys(TABLES, 0), 0
+    unreadable: list[UnreadableFile] = []
+    warnings: list[str] = []
+    with ExitStack() as stack:
+        schemas = {
+            table: raw_schema(raw_columns(table, config.features.numeric, config.features.categorical))
+            for table in TABLES
+        }
+        # Closed in reverse: the observations' partition, which marks the date as taken in, is replaced last.
+        writers = {
+            table: stack.enter_context(table_writer(schemas[table], partition_file(workspace.raw(table), extract_date)))
+            for table in reversed(TABLES)
+        }
+        for item in landed:
+            match item:
+                case RowBatch(table, batch):
+                    writers[table].write_table(_as_raw(batch, schemas[table], extract_date))
+                    rows[table] += batch.num_rows
+                case FileRead():
+                    files_read += 1
+                case UnreadableFile():
+                    unreadable.append(item)
+                case LandingWarning(message):
+                    warnings.append(message)
     return IngestSummary(
-        extract_date, rows.files_read, rows.stays.num_rows, rows.observations.num_rows, rows.unreadable, rows.warnings
+        extract_date, files_read, rows["stays"], rows["observations"], tuple(unreadable), tuple(warnings)
     )
 
 
+def _as_raw(batch: pa.Table, schema: pa.Schema, extract_date: date) -> pa.Table:
+    """The batch with all columns of the raw table: what a source does not fill is null."""
+    unknown = set(batch.column_names) - set(schema.names)
+    if unknown:
+        raise MedlstmError(f"a source gives the column {min(unknown)}, which is no raw column")
+    rows = batch.num_rows
+    columns = [
+        batch.column(field.name).cast(field.type) if field.name in batch.column_names else pa.nulls(rows, field.type)
+        for field in schema
+    ]
+    columns[schema.names.index("extract_date")] = pa.repeat(pa.scalar(extract_date, pa.date32()), rows)
+    return pa.table(columns, schema=schema)
+
+
 def _kept(workspace: Workspace, extract_date: date) -> IngestSummary:
-    counts = [read_table(partition_file(workspace.raw(table), extract_date)).num_rows for table in TABLES]
+    counts = [row_count(partition_file(workspace.raw(table), extract_date)) for table in TABLES]
     note = f"{extract_date}: the landing folder is gone; the raw partitions of its first night are used"
     return IngestSummary(extract_date, 0, counts[0], counts[1], (), (note,))
 

@@ -77,9 +77,21 @@ def write_table(table: pa.Table, path: Path) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
+@contextmanager
+def table_writer(schema: pa.Schema, path: Path) -> Iterator[pq.ParquetWriter]:
+    """Yield a writer of one Parquet file, batch by batch; it takes the old file's place when the block ends well."""
+    with _replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        yield writer
+
+
 def read_table(path: Path) -> pa.Table:
     """Read one Parquet file as it lies, without reading partition columns into it from folder names."""
     return pq.ParquetFile(path).read()
+
+
+def row_count(path: Path) -> int:
+    """The rows of one Parquet file, by its footer."""
+    return int(pq.read_metadata(path).num_rows)
 
 
 def write_json(content: Any, path: Path) -> None:

@@ -10,21 +10,22 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from medlstm.cohort import epoch_us
 from medlstm.config import Config
 from medlstm.lake import Workspace, write_table
 from medlstm.sources.physionet2012 import (
     CATEGORICAL,
     NUMERIC,
     ChallengeRecords,
-    iso_text,
     known_length,
-    observation_tables,
     read_outcomes,
     read_records,
     record_files,
 )
-from medlstm.tables import OBSERVATION_CORE, UNPARSED
+from medlstm.sources.placing import iso_text
+from medlstm.tables import OBSERVATION_CORE
 
 _MINUTES_PER_DAY = 24 * 60
 
@@ -58,9 +59,10 @@ def replay_physionet2012(
     again on the date of its discharge; each measurement on its own date. Stays whose length is unknown (-1), or
     which have no outcome, are left out and counted.
     """
-    records = read_records([file for place in places for file in record_files(place)])
+    records = list(read_records([file for place in places for file in record_files(place)]))
     outcomes = pd.concat([read_outcomes(path) for path in outcomes_files])
-    merged = records.descriptors.merge(outcomes, on="stay_id", how="left", validate="m:1", indicator=True)
+    descriptors = pd.concat([one.descriptors for one in records], ignore_index=True)
+    merged = descriptors.merge(outcomes, on="stay_id", how="left", validate="m:1", indicator=True)
     length = known_length(merged)
     zone = ZoneInfo(config.workspace.timezone)
     stays = merged[length.notna()].drop(columns="_merge").reset_index(drop=True)
@@ -83,7 +85,7 @@ def replay_physionet2012(
         stays=len(stays),
         left_out_unknown_length=int((length.isna() & (merged["_merge"] == "both")).sum()),
         left_out_no_outcome=int((merged["_merge"] == "left_only").sum()),
-        unreadable_files=len(records.unreadable),
+        unreadable_files=sum(len(one.unreadable) for one in records),
         observations=written,
         observations_after_the_last_date=observations.num_rows - written,
     )
@@ -98,14 +100,33 @@ def _admissions(stay_ids: pd.Series, start: datetime, days: int) -> pd.Series:
     return pd.Series(first + pd.to_timedelta(minutes, unit="min"), index=stay_ids.index).dt.as_unit("us")
 
 
-def _observations(records: ChallengeRecords, stays: pd.DataFrame) -> pa.Table:
-    """Measurements in the order of their files; a line that could not be parsed is kept whole in its time column."""
+def _observations(records: list[ChallengeRecords], stays: pd.DataFrame) -> pa.Table:
+    """Measurements of the stays at hand, at admission + minutes, in the order of their files.
+
+    A line that could not be parsed is kept whole in the time column.
+    """
+    lookup = pd.Index(stays["stay_id"])
+    admitted = epoch_us(stays["admitted_at"])
     tables = []
-    for table in observation_tables(records, stays):
-        if UNPARSED in table.column_names:
-            table = table.set_column(1, "observed_at", table.column(UNPARSED))
-        tables.append(table.select(list(OBSERVATION_CORE)))
-    return pa.concat_tables(tables)
+    for one in records:
+        position = lookup.get_indexer(one.measurements.column("stay_id").to_pandas())
+        dated = _dated(one.measurements, admitted[position])
+        tables.append(dated.filter(pa.array(position >= 0)))
+    lines = [text for one in records for _, _, text in one.malformed]
+    unparsed = {name: pa.array(lines if name == "observed_at" else [None] * len(lines), pa.string())
+                for name in OBSERVATION_CORE}  # fmt: skip
+    return pa.concat_tables([*tables, pa.table(unparsed)])
+
+
+def _dated(measurements: pa.Table, admitted_us: np.ndarray) -> pa.Table:
+    minutes = measurements.column("minutes").to_numpy()
+    known = ~np.isnan(minutes)
+    moments = admitted_us + np.where(known, minutes, 0).astype(np.int64) * 60_000_000
+    times = pa.array(moments, mask=~known).cast(pa.timestamp("us", tz="UTC")).cast(pa.timestamp("s", tz="UTC"))
+    texts = pc.coalesce(pc.strftime(times, format="%Y-%m-%dT%H:%M:%SZ"), measurements.column("time"))
+    return measurements.set_column(measurements.column_names.index("time"), "observed_at", texts).select(
+        list(OBSERVATION_CORE)
+    )
 
 
 def _days_from(observed_at: pa.ChunkedArray, start: date, zone: ZoneInfo) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Names and Arrow schemas of the lake's tables, which users and other programs rely on."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -8,12 +10,14 @@ PROVENANCE = (
     pa.field("source_file", pa.string()),
     pa.field("source_row", pa.int64()),
 )
-# A raw stay may also carry `los_days` (text): the source gives a length instead of a discharge time.
 STAY_CORE = ("stay_id", "patient_id", "admitted_at", "discharged_at", "died")
 OBSERVATION_CORE = ("stay_id", "observed_at", "variable", "value")
-# Raw rows only: a line that does not fit its file's header, and a time that is counted from the admission.
+# Raw rows only: a line that does not fit its file's header; a length of stay in place of a discharge time; a time
+# that is counted from the admission; a mark by which a source takes back a row that it sent before.
 UNPARSED = "unparsed_line"
-OFFSET_HOURS = "hours_after_admission"
+LOS_DAYS = "los_days"
+MINUTES_AFTER_ADMISSION = "minutes_after_admission"
+RETRACTED = "retracted"
 
 
 def stays_schema(numeric: list[str], categorical: list[str]) -> pa.Schema:
@@ -65,6 +69,13 @@ PREDICTIONS_SCHEMA = pa.schema(
 )
 
 
-def raw_schema(columns: list[str]) -> pa.Schema:
+def raw_columns(table: str, numeric: list[str], categorical: list[str]) -> tuple[str, ...]:
+    """The text columns of a raw table, whether or not a source fills them."""
+    if table == "stays":
+        return (*STAY_CORE, LOS_DAYS, *numeric, *categorical, RETRACTED, UNPARSED)
+    return (*OBSERVATION_CORE, MINUTES_AFTER_ADMISSION, RETRACTED, UNPARSED)
+
+
+def raw_schema(columns: Sequence[str]) -> pa.Schema:
     """The schema of raw rows: every value as the text that was received, plus where it came from."""
     return pa.schema([*(pa.field(name, pa.string()) for name in columns), *PROVENANCE])

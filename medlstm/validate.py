@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+
 from medlstm.config import Config
 from medlstm.contracts import (
     Admission,
@@ -15,6 +17,7 @@ from medlstm.contracts import (
 )
 from medlstm.errors import MedlstmError
 from medlstm.lake import Workspace, partition_dates, partition_file, read_json, read_table, write_json, write_table
+from medlstm.sources.offsets import resolve_offsets
 from medlstm.suites import load_suite
 
 _ADMIT = {"stays": admit_stays, "observations": admit_observations}
@@ -48,7 +51,7 @@ def validate_date(workspace: Workspace, extract_date: date, config: Config) -> V
             raise MedlstmError(f"{path}: no raw rows of {extract_date}; run `medlstm ingest --as-of {extract_date}`")
         suite = load_suite(table, config, workspace.root)
         try:
-            admissions[table] = admit(read_table(path), suite, config, extract_date)
+            admissions[table] = admit(_read_raw(workspace, table, extract_date, config), suite, config, extract_date)
         except QuarantineLimitExceeded as error:
             _write_quarantine(workspace, table, error.admission, extract_date)
             _write_reports(workspace, [*_reports(admissions), error.admission.report], extract_date)
@@ -59,6 +62,13 @@ def validate_date(workspace: Workspace, extract_date: date, config: Config) -> V
     reports = _reports(admissions)
     _write_reports(workspace, reports, extract_date)
     return ValidationSummary(extract_date, tuple(reports))
+
+
+def _read_raw(workspace: Workspace, table: str, day: date, config: Config) -> pa.Table:
+    raw = read_table(partition_file(workspace.raw(table), day))
+    if table == "stays":
+        return raw
+    return resolve_offsets(raw, read_table(partition_file(workspace.raw("stays"), day)), config.workspace.timezone)
 
 
 def _reports(admissions: dict[str, Admission]) -> list[ContractReport]:

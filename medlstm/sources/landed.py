@@ -1,66 +1,77 @@
-"""What a source hands over: canonical rows as text, and every file it could not read in full."""
+"""What a source hands over, batch by batch: canonical rows as text, and every file it could not read in full."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
-from medlstm.tables import UNPARSED, raw_schema
+from medlstm.tables import UNPARSED
+
+TableName = Literal["stays", "observations"]
+BATCH_ROWS = 131_072
+
+
+@dataclass(frozen=True)
+class LandingFolder:
+    """One date's delivery: `files` are absolute, sorted, and all lie below `folder`."""
+
+    folder: Path
+    extract_date: date
+    files: tuple[Path, ...]
+
+    def name(self, path: Path) -> str:
+        """The file's name for people and for `source_file`."""
+        return path.relative_to(self.folder).as_posix()
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """Rows of one table: text columns, `source_file` and `source_row` (int64, from 1)."""
+
+    table: TableName
+    rows: pa.Table
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """A file that was read to its end."""
+
+    source_file: str
 
 
 @dataclass(frozen=True)
 class UnreadableFile:
-    """A file, by its path within the landing folder, that gave no rows, and what to do about it."""
+    """A file, by its path within the landing folder, that was not read to its end, why, and what to do about it.
+
+    Rows before the break, if any, were handed over.
+    """
 
     source_file: str
     reason: str
 
 
 @dataclass(frozen=True)
-class LandedRows:
-    """Raw stays and observations (all text, with extract_date, source_file and source_row) of one date."""
+class LandingWarning:
+    """What a person should know about a delivery."""
 
-    stays: pa.Table
-    observations: pa.Table
-    files_read: int
-    unreadable: tuple[UnreadableFile, ...]
-    warnings: tuple[str, ...] = ()
+    message: str
 
 
-def raw_table(columns: dict[str, pa.Array | pa.ChunkedArray], source_file: str, source_row: np.ndarray) -> pa.Table:
-    """Text columns with where they came from; the extract date is added when the rows of a date are joined."""
+Landed = RowBatch | FileRead | UnreadableFile | LandingWarning
+
+
+def raw_rows(columns: dict[str, pa.Array | pa.ChunkedArray], source_file: str, source_row: np.ndarray) -> pa.Table:
+    """Text columns of one file's rows, with where they came from."""
     rows = len(source_row)
-    return pa.table(
-        {
-            **columns,
-            "source_file": pa.array([source_file] * rows, pa.string()),
-            "source_row": pa.array(source_row, pa.int64()),
-        }
-    )
+    name = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([source_file]))
+    return pa.table({**columns, "source_file": name, "source_row": pa.array(source_row, pa.int64())})
 
 
-def join_tables(tables: list[pa.Table], extract_date: pa.Scalar, default_columns: tuple[str, ...]) -> pa.Table:
-    """One raw table from those of several files; a column that a file lacks is null in its rows."""
-    named = [name for table in tables for name in table.column_names if name not in ("source_file", "source_row")]
-    columns = list(dict.fromkeys(named)) or list(default_columns)
-    schema = raw_schema(columns)
-    filled = [_fill(table, extract_date, schema) for table in tables]
-    return pa.concat_tables(filled) if filled else schema.empty_table()
-
-
-def _fill(table: pa.Table, extract_date: pa.Scalar, schema: pa.Schema) -> pa.Table:
-    rows = table.num_rows
-    columns = {
-        field.name: table.column(field.name).cast(field.type) if field.name in table.column_names else None
-        for field in schema
-    }
-    columns["extract_date"] = pa.repeat(extract_date, rows)
-    arrays = [pa.nulls(rows, field.type) if columns[field.name] is None else columns[field.name] for field in schema]
-    return pa.table(arrays, schema=schema)
-
-
-def unparsed_rows(source_file: str, lines: list[tuple[int, str]], columns: tuple[str, ...]) -> pa.Table:
-    """Lines that do not fit their file's header, as rows that only the quarantine will take."""
+def unparsed_rows(source_file: str, lines: Sequence[tuple[int, str]]) -> pa.Table:
+    """Lines (number, text) that do not fit their file's header, as rows that only the quarantine will take."""
     numbers = np.array([number for number, _ in lines], dtype=np.int64)
-    nulls = {name: pa.nulls(len(lines), pa.string()) for name in columns}
-    return raw_table(nulls | {UNPARSED: pa.array([text for _, text in lines], pa.string())}, source_file, numbers)
+    return raw_rows({UNPARSED: pa.array([text for _, text in lines], pa.string())}, source_file, numbers)

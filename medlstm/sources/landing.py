@@ -1,14 +1,18 @@
-"""One date's landing folder to raw rows, by the source that the workspace declares."""
+"""One date's landing folder to batches of raw rows, by the source that the workspace declares."""
 
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
 from medlstm.config import Config, CsvFileMapping, CsvSource
 from medlstm.errors import LandingError
-from medlstm.sources.csv import read_csv_landing
-from medlstm.sources.landed import LandedRows
-from medlstm.sources.physionet2012 import read_physionet2012_landing
+from medlstm.sources import csv, physionet2012
+from medlstm.sources.landed import Landed, LandingFolder, LandingWarning
 
+READERS: dict[str, Callable[[LandingFolder, Config], Iterator[Landed]]] = {
+    "csv": csv.read,
+    "physionet2012": physionet2012.read,
+}
 # What `medlstm replay` writes: canonical columns, dated.
 REPLAYED = [
     CsvFileMapping(pattern="stays.parquet", table="stays"),
@@ -16,31 +20,39 @@ REPLAYED = [
 ]
 
 
-def read_landing(folder: Path, extract_date: date, config: Config) -> LandedRows:
-    """Read every file of `folder` that the source knows.
-
-    Raises LandingError when the folder does not exist; an empty one is a warning.
-    """
+def list_landing(folder: Path, extract_date: date) -> LandingFolder:
+    """The files of a date's delivery. Raises LandingError when the folder does not exist."""
     if not folder.is_dir():
         raise LandingError(
             f"{folder}: no such folder; nothing was delivered for {extract_date}. Create it (empty, if there was "
             "nothing to deliver) and run the night again"
         )
-    files = landing_files(folder)
-    if isinstance(config.source, CsvSource):
-        return read_csv_landing(folder, files, config.source.files, extract_date, config)
-    replayed = [path for path in files if path.name in (one.pattern for one in REPLAYED)]
-    if replayed:
-        return read_csv_landing(folder, files, REPLAYED, extract_date, config)
-    return read_physionet2012_landing(folder, files, extract_date, config)
+    return LandingFolder(folder, extract_date, landing_files(folder))
 
 
-def landing_files(folder: Path) -> list[Path]:
+def read_landing(landing: LandingFolder, config: Config) -> Iterator[Landed]:
+    """The rows of every file that the source knows, in batches; an empty folder is a warning."""
+    if not landing.files:
+        yield LandingWarning(f"{landing.extract_date}: the landing folder is empty")
+        return
+    if not isinstance(config.source, CsvSource) and _is_replayed(landing):
+        yield from csv.read_mapped(landing, REPLAYED, config)
+        return
+    yield from READERS[config.source.format](landing, config)
+
+
+def _is_replayed(landing: LandingFolder) -> bool:
+    return any(path.name in (one.pattern for one in REPLAYED) for path in landing.files)
+
+
+def landing_files(folder: Path) -> tuple[Path, ...]:
     """The files below `folder`, sorted; hidden ones (a transfer in progress) and links are left alone."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink() and not any(
-            part.startswith(".") for part in path.relative_to(folder).parts
-        )
-    )
+    found: list[Path] = []
+    for child in sorted(folder.iterdir()):
+        if child.name.startswith(".") or child.is_symlink():
+            continue
+        if child.is_dir():
+            found += landing_files(child)
+        elif child.is_file():
+            found.append(child)
+    return tuple(sorted(found))

@@ -5,11 +5,13 @@ means that it was not recorded.
 """
 
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import IO
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,14 +22,17 @@ import pyarrow.csv as pa_csv
 
 from medlstm.config import Config
 from medlstm.errors import LandingError
-from medlstm.sources.landed import LandedRows, UnreadableFile, join_tables, raw_table, unparsed_rows
-from medlstm.tables import OBSERVATION_CORE, STAY_CORE
+from medlstm.sources.landed import FileRead, Landed, LandingFolder, RowBatch, UnreadableFile, unparsed_rows
+from medlstm.sources.placing import iso_text
+from medlstm.tables import MINUTES_AFTER_ADMISSION
 
 NUMERIC = ("Age", "Height", "Weight")
 CATEGORICAL = ("Gender", "ICUType")
 OBSERVED_HOURS = 48
 _HEADER = b"Time,Parameter,Value"
 _OUTCOMES = "Outcomes*.txt"
+_RECORDS_PER_BATCH = 500
+_MAX_RECORD_BYTES = 16 << 20
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _DESCRIPTORS = ("RecordID", "Age", "Gender", "Height", "ICUType")
 _NAMES = {
@@ -38,7 +43,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class ChallengeRecords:
-    """All records of one folder or archive.
+    """Some records of a folder or archive.
 
     `descriptors`: one row a record, text: stay_id, the static features, source_file. `measurements`: stay_id,
     minutes (float, NaN where the time is malformed), time, variable and value as text, source_file, source_row.
@@ -49,39 +54,68 @@ class ChallengeRecords:
     malformed: tuple[tuple[str, int, str], ...]
     unreadable: tuple[UnreadableFile, ...]
 
-    @property
-    def files_read(self) -> int:
-        return len(self.descriptors)
+    def unparsed(self) -> dict[str, list[tuple[int, str]]]:
+        """The malformed lines (number, text) of each file."""
+        by_file: dict[str, list[tuple[int, str]]] = {}
+        for name, number, text in self.malformed:
+            by_file.setdefault(name, []).append((number, text))
+        return by_file
 
 
-def read_records(files: list[tuple[str, Path]]) -> ChallengeRecords:
-    """Read record files and archives of them, given as (name, path); one that is no record is named as unreadable."""
-    bodies: list[bytes] = []
+def read_records(files: list[tuple[str, Path]]) -> Iterator[ChallengeRecords]:
+    """Read record files and archives of them, given as (name, path), some hundred at a time.
+
+    A file that is no record is named as unreadable.
+    """
     names: list[str] = []
+    bodies: list[bytes] = []
     unreadable: list[UnreadableFile] = []
-    for name, content in _contents(files, unreadable):
-        if content.lstrip(b"\xef\xbb\xbf").split(b"\n", 1)[0].strip() != _HEADER:
-            unreadable.append(UnreadableFile(name, "its first line is not Time,Parameter,Value"))
+    for name, content in _contents(files):
+        if isinstance(content, str):
+            unreadable.append(UnreadableFile(name, content))
             continue
         names.append(name)
         bodies.append(content if content.endswith(b"\n") else content + b"\n")
-    return _parse(names, bodies, unreadable)
+        if len(bodies) == _RECORDS_PER_BATCH:
+            yield _parse(names, bodies, unreadable)
+            names, bodies, unreadable = [], [], []
+    if bodies or unreadable:
+        yield _parse(names, bodies, unreadable)
 
 
-def _contents(files: list[tuple[str, Path]], unreadable: list[UnreadableFile]) -> Iterator[tuple[str, bytes]]:
+def _contents(files: list[tuple[str, Path]]) -> Iterator[tuple[str, bytes | str]]:
+    """(name, bytes) of each record, or (name, why it is none)."""
     for name, path in files:
-        if not path.name.endswith(_ARCHIVES):
-            yield name, path.read_bytes()
-            continue
-        try:
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    stream = archive.extractfile(member) if member.isfile() else None
-                    if stream is not None and member.name.endswith(".txt"):
-                        yield f"{name}/{member.name}", stream.read()
-        except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-            reason = f"the archive cannot be read to its end ({type(error).__name__}); fetch it again"
-            unreadable.append(UnreadableFile(name, reason))
+        if path.name.endswith(_ARCHIVES):
+            yield from _members(name, path)
+        else:
+            with path.open("rb") as stream:
+                yield name, _record_bytes(stream)
+
+
+def _members(name: str, path: Path) -> Iterator[tuple[str, bytes | str]]:
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.isfile() else None
+                if stream is not None and member.name.endswith(".txt"):
+                    yield f"{name}/{member.name}", _record_bytes(stream)
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
+        yield name, f"the archive cannot be read to its end ({type(error).__name__}); fetch it again"
+
+
+def _record_bytes(stream: IO[bytes]) -> bytes | str:
+    content = stream.read(_MAX_RECORD_BYTES + 1)
+    if len(content) > _MAX_RECORD_BYTES:
+        return f"larger than {_MAX_RECORD_BYTES >> 20} MB, so no record of the challenge"
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if content.split(b"\n", 1)[0].strip() != _HEADER:
+        return "its first line is not Time,Parameter,Value"
+    try:
+        content.isascii() or content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "not UTF-8 text; export it as UTF-8"
+    return content
 
 
 def _parse(names: list[str], bodies: list[bytes], unreadable: list[UnreadableFile]) -> ChallengeRecords:
@@ -196,28 +230,26 @@ def record_files(place: Path) -> list[tuple[str, Path]]:
     return [(place.name, place)]
 
 
-def read_physionet2012_landing(folder: Path, files: list[Path], extract_date: date, config: Config) -> LandedRows:
+def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
     """Records dropped as they are. The challenge gives no dates, so a stay is placed by its drop.
 
     A record with an outcome ended as the extract date began; one without has been in a bed for 48 hours when
     the extract date ends. An outcome of -1 days is left for the contract to refuse.
     """
-    records_of = [path for path in files if path.name.endswith((".txt", *_ARCHIVES))]
-    tables = [path for path in records_of if fnmatch(path.name, _OUTCOMES)]
-    records = read_records([(path.relative_to(folder).as_posix(), path) for path in records_of if path not in tables])
+    files = [path for path in landing.files if path.name.endswith((".txt", *_ARCHIVES))]
+    tables = [path for path in files if fnmatch(path.name, _OUTCOMES)]
     outcomes = pd.concat([pd.DataFrame({"stay_id": [], "los_days": [], "died": []}, dtype="str"),
-                          *map(read_outcomes, tables)])  # fmt: skip
-    stays = records.descriptors.merge(outcomes.drop_duplicates("stay_id"), on="stay_id", how="left", validate="m:1")
-    stays = stays.assign(**_placed(stays, extract_date, config))
-    warnings = () if files else (f"{extract_date}: the landing folder is empty",)
-    day = pa.scalar(extract_date, pa.date32())
-    return LandedRows(
-        join_tables([stays_table(stays)], day, STAY_CORE),
-        join_tables([*observation_tables(records, stays)], day, OBSERVATION_CORE),
-        records.files_read + len(tables),
-        records.unreadable,
-        warnings,
-    )
+                          *map(read_outcomes, tables)]).drop_duplicates("stay_id")  # fmt: skip
+    yield from (FileRead(landing.name(path)) for path in tables)
+    for records in read_records([(landing.name(path), path) for path in files if path not in tables]):
+        stays = records.descriptors.merge(outcomes, on="stay_id", how="left", validate="m:1")
+        stays = stays.assign(**_placed(stays, landing.extract_date, config))
+        yield RowBatch("stays", _stays(stays))
+        yield RowBatch("observations", _observations(records))
+        for name, lines in records.unparsed().items():
+            yield RowBatch("observations", unparsed_rows(name, lines))
+        yield from (FileRead(name) for name in stays["source_file"])
+        yield from records.unreadable
 
 
 def _placed(stays: pd.DataFrame, extract_date: date, config: Config) -> dict[str, pd.Series]:
@@ -230,51 +262,37 @@ def _placed(stays: pd.DataFrame, extract_date: date, config: Config) -> dict[str
     return {"admitted_at": admitted.dt.as_unit("us"), "discharged_at": discharged.dt.as_unit("us")}
 
 
-def stays_table(stays: pd.DataFrame) -> pa.Table:
+def _stays(stays: pd.DataFrame) -> pa.Table:
     """Raw stays from descriptors with admitted_at, discharged_at (aware), los_days and died (text)."""
-    text = {name: _text(stays[name]) for name in ("stay_id", "los_days", "died", *NUMERIC, *CATEGORICAL)}
-    columns = {
-        "stay_id": text.pop("stay_id"),
-        "patient_id": _text(stays["stay_id"]),
-        "admitted_at": iso_text(stays["admitted_at"]),
-        "discharged_at": iso_text(stays["discharged_at"]),
-        **text,
-    }
-    table = raw_table(columns, "", np.ones(len(stays), dtype=np.int64))
-    place = table.column_names.index("source_file")
-    return table.set_column(place, "source_file", _text(stays["source_file"]))
+    text = {name: _text(stays[name]) for name in ("los_days", "died", *NUMERIC, *CATEGORICAL)}
+    return pa.table(
+        {
+            "stay_id": _text(stays["stay_id"]),
+            "patient_id": _text(stays["stay_id"]),
+            "admitted_at": iso_text(stays["admitted_at"]),
+            "discharged_at": iso_text(stays["discharged_at"]),
+            **text,
+            "source_file": _text(stays["source_file"]),
+            "source_row": pa.array(np.ones(len(stays), dtype=np.int64)),
+        }
+    )
 
 
-def observation_tables(records: ChallengeRecords, stays: pd.DataFrame) -> Iterator[pa.Table]:
-    """Raw observations of the stays at hand, at admission + minutes; then the lines that could not be parsed."""
+def _observations(records: ChallengeRecords) -> pa.Table:
+    """Raw observations: the time as received, and in minutes after the admission."""
     measurements = records.measurements
-    position = pd.Index(stays["stay_id"]).get_indexer(measurements.column("stay_id").to_pandas())
-    admitted = stays["admitted_at"].dt.tz_convert("UTC").dt.as_unit("us").astype("int64").to_numpy()
-    minutes = measurements.column("minutes").to_numpy()
-    known = ~np.isnan(minutes)
-    moments = admitted[position] + np.where(known, minutes, 0).astype(np.int64) * 60_000_000
-    times = pa.array(moments, mask=~known).cast(pa.timestamp("us", tz="UTC")).cast(pa.timestamp("s", tz="UTC"))
-    yield pa.table(
+    counted = measurements.column("minutes").cast(pa.int64()).cast(pa.string())
+    return pa.table(
         {
             "stay_id": measurements.column("stay_id"),
-            "observed_at": pc.coalesce(pc.strftime(times, format="%Y-%m-%dT%H:%M:%SZ"), measurements.column("time")),
+            "observed_at": measurements.column("time"),
+            MINUTES_AFTER_ADMISSION: counted,
             "variable": measurements.column("variable"),
             "value": measurements.column("value"),
             "source_file": measurements.column("source_file"),
             "source_row": measurements.column("source_row"),
         }
-    ).filter(pa.array(position >= 0))
-    by_file: dict[str, list[tuple[int, str]]] = {}
-    for name, number, text in records.malformed:
-        by_file.setdefault(name, []).append((number, text))
-    for name, lines in by_file.items():
-        yield unparsed_rows(name, lines, OBSERVATION_CORE)
-
-
-def iso_text(moments: pd.Series) -> pa.Array:
-    """Aware timestamps as ISO 8601 text in UTC, null where missing."""
-    seconds = pa.Array.from_pandas(moments.dt.tz_convert("UTC")).cast(pa.timestamp("s", tz="UTC"), safe=False)
-    return pc.strftime(seconds, format="%Y-%m-%dT%H:%M:%SZ")
+    )
 
 
 def _text(column: pd.Series) -> pa.Array:

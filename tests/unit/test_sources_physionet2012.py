@@ -5,13 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from medlstm.config import parse_config
-from medlstm.contracts import admit_observations, admit_stays
 from medlstm.errors import LandingError
 from medlstm.lake import Workspace, read_table
 from medlstm.replay import replay_physionet2012
-from medlstm.sources.landing import read_landing
 from medlstm.sources.physionet2012 import read_outcomes, read_records, record_files
-from medlstm.suites import load_suite
+from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate
 
 DAY = date(2026, 3, 28)
 CONFIG = parse_config(
@@ -43,9 +41,15 @@ OUTCOMES = (
 
 @pytest.fixture
 def folder(tmp_path):
+    place = tmp_path / "landing" / DAY.isoformat()
+    place.mkdir(parents=True)
     for name, text in RECORDS.items():
-        (tmp_path / name).write_text(text)
-    return tmp_path
+        (place / name).write_text(text)
+    return place
+
+
+def _read(files):
+    return next(read_records(files))
 
 
 def _archive(path):
@@ -58,7 +62,7 @@ def _archive(path):
 
 
 def test_descriptors_become_statics_and_minus_one_becomes_missing(folder):
-    records = read_records(record_files(folder))
+    records = _read(record_files(folder))
     first = records.descriptors.iloc[0]
     assert (first["stay_id"], first["Age"], first["Gender"], first["ICUType"]) == ("1", "61", "male", "medical")
     assert records.descriptors[["Height", "Weight"]].isna().all().all()
@@ -66,41 +70,39 @@ def test_descriptors_become_statics_and_minus_one_becomes_missing(folder):
 
 
 def test_folder_and_archive_give_the_same_measurements(folder, tmp_path):
-    from_folder = read_records(record_files(folder))
-    from_archive = read_records(record_files(_archive(tmp_path / "set-x.tar.gz")))
+    from_folder = _read(record_files(folder))
+    from_archive = _read(record_files(_archive(tmp_path / "set-x.tar.gz")))
     columns = ["stay_id", "minutes", "variable", "value", "source_row"]
     assert from_folder.measurements.select(columns).equals(from_archive.measurements.select(columns))
     assert from_folder.measurements.column("minutes").to_pylist()[:2] == [7.0, 90.0]
 
 
-def test_dropped_records_are_open_without_an_outcome_and_ended_with_one(folder):
-    landed = read_landing(folder, DAY, CONFIG)
-    stays = admit_stays(landed.stays, load_suite("stays", CONFIG, folder), CONFIG, DAY).admitted.to_pylist()
+def test_dropped_records_are_open_without_an_outcome_and_ended_with_one(folder, tmp_path):
+    take_in_and_validate(tmp_path, DAY, CONFIG)
+    stays = admitted(tmp_path, "stays", DAY)
     end = datetime(2026, 3, 29, tzinfo=UTC)
     assert {(row["admitted_at"], row["discharged_at"]) for row in stays} == {(end - timedelta(hours=48), None)}
     (folder / "Outcomes-x.txt").write_text(OUTCOMES)
-    landed = read_landing(folder, DAY, CONFIG)
-    admission = admit_stays(landed.stays, load_suite("stays", CONFIG, folder), CONFIG, DAY)
-    lengths = [(row["discharged_at"] - row["admitted_at"]).days for row in admission.admitted.to_pylist()]
-    assert lengths == [5, 8]
-    assert [row["died"] for row in admission.admitted.to_pylist()] == [False, True]
-    assert admission.quarantined.column("rule").to_pylist() == ["negative_length_of_stay"]
+    take_in_and_validate(tmp_path, DAY, CONFIG)
+    stays = admitted(tmp_path, "stays", DAY)
+    assert [(row["discharged_at"] - row["admitted_at"]).days for row in stays] == [5, 8]
+    assert [row["died"] for row in stays] == [False, True]
+    assert [row["rule"] for row in quarantined(tmp_path, "stays", DAY)] == ["negative_length_of_stay"]
 
 
-def test_every_bad_measurement_is_quarantined_and_none_is_lost(folder):
-    landed = read_landing(folder, DAY, CONFIG)
-    assert landed.observations.num_rows == 9
-    admission = admit_observations(landed.observations, load_suite("observations", CONFIG, folder), CONFIG, DAY)
-    rules = sorted(admission.quarantined.column("rule").to_pylist())
+def test_every_bad_measurement_is_quarantined_and_none_is_lost(folder, tmp_path):
+    assert take_in(tmp_path, DAY, CONFIG).observations == 9
+    report = take_in_and_validate(tmp_path, DAY, CONFIG)["observations"]
+    rules = sorted(row["rule"] for row in quarantined(tmp_path, "observations", DAY))
     assert rules == ["not_a_number", "not_a_timestamp", "ragged_line", "variable_missing"]
-    assert admission.report.admitted == 5
+    assert report.admitted == 5
 
 
 def test_a_damaged_archive_and_a_foreign_file_are_named(folder, tmp_path):
     archive = _archive(tmp_path / "set-x.tar.gz")
     archive.write_bytes(archive.read_bytes()[:-60])
     (folder / "4.txt").write_text("a,b,c\n1,2,3\n")
-    records = read_records([*record_files(folder), *record_files(archive)])
+    records = _read([*record_files(folder), *record_files(archive)])
     assert {file.source_file for file in records.unreadable} == {"4.txt", "set-x.tar.gz"}
     assert set(records.descriptors["stay_id"]) >= {"1", "2", "3"}
 
@@ -124,6 +126,7 @@ def test_a_replay_delivers_each_stay_at_admission_and_at_discharge(folder, tmp_p
     ended = {stay: day for stay, is_open, day in known if not is_open}
     assert set(admitted) == {"1", "2"}
     assert all((ended[stay] - admitted[stay]).days in (5, 8) for stay in ended)
-    rows = [row for day in days for row in read_landing(place.landing(day), day, CONFIG).observations.to_pylist()]
-    assert len(rows) == summary.observations
+    for day in days:
+        take_in(place.root, day, CONFIG)
+    assert sum(len(raw(place.root, "observations", day)) for day in days) == summary.observations
     assert summary.observations + summary.observations_after_the_last_date == 8

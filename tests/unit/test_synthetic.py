@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from medlstm.config import load_config
-from medlstm.contracts import admit_observations, admit_stays
 from medlstm.errors import MedlstmError
-from medlstm.sources.landing import read_landing
-from medlstm.suites import load_suite
+from medlstm.ingest import ingest_date
+from medlstm.lake import Workspace, partition_file, read_table
 from medlstm.synthetic import LABS_FILE, LABS_FILE_AGAIN, simulate_hospital
 from medlstm.synthetic_case_mix import DISEASES, LABS, VITALS
+from medlstm.validate import validate_date
 
 START = date(2026, 3, 9)
 DAYS = 22
@@ -38,19 +38,21 @@ def hospital(tmp_path_factory):
     (root / "medlstm.toml").write_text(template, encoding="utf-8")
     config = load_config(root)
     summary = _simulate(root / "landing")
-    raw, admitted, reports = {}, {}, {}
-    admit = {"stays": admit_stays, "observations": admit_observations}
+    place, raw, admitted, reports = Workspace(root), {}, {}, {}
     for day in (START + timedelta(days=offset) for offset in range(DAYS)):
-        landed = read_landing(root / "landing" / day.isoformat(), day, config)
+        landed = ingest_date(place, day, config)
         assert not landed.unreadable
         assert not landed.warnings
-        for table, rows in (("stays", landed.stays), ("observations", landed.observations)):
-            admission = admit[table](rows, load_suite(table, config, root), config, day)
-            raw.setdefault(table, []).append(rows.to_pandas())
-            admitted.setdefault(table, []).append(admission.admitted.to_pandas())
-            reports.setdefault(table, []).append(admission.report)
+        for report in validate_date(place, day, config).reports:
+            raw.setdefault(report.table, []).append(_frame(place.raw(report.table), day))
+            admitted.setdefault(report.table, []).append(_frame(place.admitted(report.table), day))
+            reports.setdefault(report.table, []).append(report)
     tables = {name: pd.concat(parts, ignore_index=True) for name, parts in admitted.items()}
     return root, summary, {name: pd.concat(parts) for name, parts in raw.items()}, tables, reports
+
+
+def _frame(folder, day):
+    return read_table(partition_file(folder, day)).to_pandas()
 
 
 def _rule_totals(reports):

@@ -30,8 +30,11 @@ class Section(BaseModel):
 
 
 class WorkspaceSection(Section):
+    """`memory_limit_gb` bounds what ingest, contracts, as-of views and binning hold, whatever the data's size."""
+
     timezone: str = "UTC"
     cutoff_hour: Annotated[int, Field(ge=1, le=24)] = 24
+    memory_limit_gb: Annotated[float, Field(ge=1, le=4096)] = 2.0
 
     @field_validator("timezone")
     @classmethod
@@ -91,10 +94,21 @@ class FeaturesSection(Section):
 
 
 class ContractsSection(Section):
-    """A share above the maximum stops the night, unless it is a mere handful: fewer than `min_quarantined_rows`."""
+    """A share above the maximum stops the night, unless it is a mere handful: fewer than `min_quarantined_rows`.
+
+    `max_share_by_table` overrides the maximum for single tables. A feed is low when it has less than
+    `min_volume_share` of the rows that were usual (the median of the last `volume_dates` dates), and silent when its
+    newest row is more than `max_silence_hours` older than the end of the extract date.
+    """
 
     max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+    max_share_by_table: dict[Literal["stays", "observations"], Annotated[float, Field(ge=0, le=1)]] = {}
     min_quarantined_rows: Annotated[int, Field(ge=1)] = 10
+    volume_action: Literal["warn", "stop", "off"] = "warn"
+    min_volume_share: Annotated[float, Field(gt=0, le=1)] = 0.34
+    volume_dates: Annotated[int, Field(ge=3, le=365)] = 14
+    freshness_action: Literal["warn", "stop", "off"] = "warn"
+    max_silence_hours: Annotated[float, Field(gt=0, le=8760)] = 36
     suites_folder: str | None = None
 
 

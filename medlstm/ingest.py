@@ -1,18 +1,29 @@
 """Landing folder to raw Parquet: every row as the text that was received, every file accounted for."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 
 from medlstm.config import Config
+from medlstm.dictionaries import joined
 from medlstm.errors import MedlstmError
-from medlstm.lake import Workspace, partition_dates, partition_file, read_table, row_count, table_writer, write_table
+from medlstm.lake import (
+    ROW_GROUP_ROWS,
+    StagedTables,
+    Workspace,
+    partition_dates,
+    partition_file,
+    read_table,
+    row_count,
+    sweep_temporaries,
+    write_table,
+)
+from medlstm.locking import date_lock
 from medlstm.sources.landed import FileRead, Landed, LandingWarning, RowBatch, UnreadableFile
 from medlstm.sources.landing import list_landing, read_landing
-from medlstm.tables import raw_columns, raw_schema
+from medlstm.tables import dictionary_schema, raw_columns, raw_schema
 
 FILES_SCHEMA = pa.schema(
     [pa.field("source_file", pa.string()), pa.field("reason", pa.string()), pa.field("extract_date", pa.date32())]
@@ -62,57 +73,87 @@ def ingest_date(workspace: Workspace, extract_date: date, config: Config) -> Ing
     if not folder.is_dir() and extract_date in partition_dates(workspace.raw(TABLES[-1])):
         return _kept(workspace, extract_date)
     landed = read_landing(list_landing(folder, extract_date), config)
-    summary = _write_raw(workspace, extract_date, landed, config)
+    with date_lock(workspace, "extract_date", extract_date):
+        summary = _write_raw(workspace, extract_date, landed, config)
+        _write_unreadable(workspace, summary)
+    return summary
+
+
+def _write_unreadable(workspace: Workspace, summary: IngestSummary) -> None:
+    extract_date = summary.extract_date
     files = [(file.source_file, file.reason, extract_date) for file in summary.unreadable]
     records = [dict(zip(FILES_SCHEMA.names, values, strict=True)) for values in files]
     write_table(pa.Table.from_pylist(records, schema=FILES_SCHEMA),
                 partition_file(workspace.quarantine("files"), extract_date))  # fmt: skip
-    return summary
 
 
 def _write_raw(workspace: Workspace, extract_date: date, landed: Iterator[Landed], config: Config) -> IngestSummary:
     """Stream batches into the raw partitions; they take the old ones' place when the last batch is written."""
-    rows, files_read = dict.fromkeys(TABLES, 0), 0
+    files_read = 0
     unreadable: list[UnreadableFile] = []
     warnings: list[str] = []
-    with ExitStack() as stack:
-        schemas = {
-            table: raw_schema(raw_columns(table, config.features.numeric, config.features.categorical))
-            for table in TABLES
-        }
-        # Closed in reverse: the observations' partition, which marks the date as taken in, is replaced last.
-        writers = {
-            table: stack.enter_context(table_writer(schemas[table], partition_file(workspace.raw(table), extract_date)))
-            for table in reversed(TABLES)
-        }
+    with StagedTables() as staged:
+        raw = {table: _RawWriter(staged, workspace, table, extract_date, config) for table in TABLES}
         for item in landed:
             match item:
-                case RowBatch(table, batch):
-                    writers[table].write_table(_as_raw(batch, schemas[table], extract_date))
-                    rows[table] += batch.num_rows
+                case RowBatch(table, rows):
+                    raw[table].add(rows)
                 case FileRead():
                     files_read += 1
                 case UnreadableFile():
                     unreadable.append(item)
                 case LandingWarning(message):
                     warnings.append(message)
+        for writer in raw.values():
+            writer.flush()
+        # Observations last: their partition marks the date as taken in.
+        staged.commit([raw[table].path for table in TABLES])
     return IngestSummary(
-        extract_date, files_read, rows["stays"], rows["observations"], tuple(unreadable), tuple(warnings)
+        extract_date, files_read, raw["stays"].rows, raw["observations"].rows, tuple(unreadable), tuple(warnings)
     )
 
 
-def _as_raw(batch: pa.Table, schema: pa.Schema, extract_date: date) -> pa.Table:
-    """The batch with all columns of the raw table: what a source does not fill is null."""
-    unknown = set(batch.column_names) - set(schema.names)
-    if unknown:
-        raise MedlstmError(f"a source gives the column {min(unknown)}, which is no raw column")
-    rows = batch.num_rows
-    columns = [
-        batch.column(field.name).cast(field.type) if field.name in batch.column_names else pa.nulls(rows, field.type)
-        for field in schema
-    ]
-    columns[schema.names.index("extract_date")] = pa.repeat(pa.scalar(extract_date, pa.date32()), rows)
-    return pa.table(columns, schema=schema)
+class _RawWriter:
+    """One raw partition on its way: small batches are gathered into row groups of a useful size."""
+
+    def __init__(
+        self, staged: StagedTables, workspace: Workspace, table: str, extract_date: date, config: Config
+    ) -> None:
+        self.staged = staged
+        self.path = partition_file(workspace.raw(table), extract_date)
+        self.day = pa.scalar(extract_date, pa.date32())
+        columns = raw_columns(table, config.features.numeric, config.features.categorical)
+        self.schema = dictionary_schema(raw_schema(columns))
+        self.rows = 0
+        self._gathered: list[pa.Table] = []
+        sweep_temporaries(self.path.parent)
+        staged.open(self.path, self.schema)
+
+    def add(self, rows: pa.Table) -> None:
+        self._gathered.append(self._as_raw(rows))
+        self.rows += rows.num_rows
+        if sum(table.num_rows for table in self._gathered) >= ROW_GROUP_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._gathered:
+            self.staged.write(self.path, joined(self._gathered))
+        self._gathered = []
+
+    def _as_raw(self, batch: pa.Table) -> pa.Table:
+        """The batch with all columns of the raw table, text as dictionaries: what a source does not fill is null."""
+        unknown = set(batch.column_names) - set(self.schema.names)
+        if unknown:
+            raise MedlstmError(f"a source gives the column {min(unknown)}, which is no raw column")
+        rows = batch.num_rows
+        columns = [
+            batch.column(field.name).cast(field.type)
+            if field.name in batch.column_names
+            else pa.nulls(rows, field.type)
+            for field in self.schema
+        ]
+        columns[self.schema.names.index("extract_date")] = pa.repeat(self.day, rows)
+        return pa.table(columns, schema=self.schema)
 
 
 def _kept(workspace: Workspace, extract_date: date) -> IngestSummary:

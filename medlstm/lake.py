@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +15,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+ROW_GROUP_ROWS = 131_072
 _PARTITION = re.compile(r"^(extract_date|as_of)=(\d{4}-\d{2}-\d{2})$")
 
 
@@ -47,6 +48,11 @@ class Workspace:
     def models(self) -> Path:
         return self.root / "models"
 
+    @property
+    def scratch(self) -> Path:
+        """For temporary files without a name."""
+        return self.root / "lake" / ".scratch"
+
     def report(self, as_of: date) -> Path:
         return self.root / "reports" / as_of.isoformat()
 
@@ -77,11 +83,56 @@ def write_table(table: pa.Table, path: Path) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
-@contextmanager
-def table_writer(schema: pa.Schema, path: Path) -> Iterator[pq.ParquetWriter]:
-    """Yield a writer of one Parquet file, batch by batch; it takes the old file's place when the block ends well."""
-    with _replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        yield writer
+class StagedTables:
+    """Parquet files written row by row beside their final names; `commit` puts them in place, in the order given.
+
+    Used as a context manager: what was not committed when the block ends is removed.
+    """
+
+    def __init__(self) -> None:
+        self._writers: dict[Path, pq.ParquetWriter] = {}
+        self._temporaries: dict[Path, Path] = {}
+
+    def __enter__(self) -> "StagedTables":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for path in list(self._writers):
+            self.close(path)
+        for temporary in self._temporaries.values():
+            temporary.unlink(missing_ok=True)
+
+    def open(self, path: Path, schema: pa.Schema) -> None:
+        """Begin the file of `path`: its rows so far are none. Text columns may be dictionaries; readers see text."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(path)
+        self._temporaries[path] = temporary
+        self._writers[path] = pq.ParquetWriter(temporary, schema, compression="zstd", store_schema=False)
+
+    def write(self, path: Path, table: pa.Table) -> None:
+        """Append rows; the table has the schema that the file was opened with."""
+        if table.num_rows:
+            self._writers[path].write_table(table, row_group_size=ROW_GROUP_ROWS)
+
+    def close(self, path: Path) -> None:
+        """End the file, still beside its final name."""
+        self._writers.pop(path).close()
+
+    def commit(self, paths: Sequence[Path]) -> None:
+        """Fsync and rename each file; a reader sees the old one or the new one, never half."""
+        for path in paths:
+            if path in self._writers:
+                self.close(path)
+            temporary = self._temporaries.pop(path)
+            _fsync(temporary)
+            temporary.replace(path)
+            _fsync(path.parent)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove what a killed run left half-written in a folder that no other run may be writing to."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def read_table(path: Path) -> pa.Table:
@@ -125,7 +176,7 @@ def remove_folder(folder: Path) -> None:
 def _replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success fsync it, rename it over `path` and fsync the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    temporary = _temporary(path)
     try:
         yield temporary
         _fsync(temporary)
@@ -133,6 +184,10 @@ def _replacing(path: Path) -> Iterator[Path]:
         _fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid4().hex}.tmp")
 
 
 def _fsync(path: Path) -> None:

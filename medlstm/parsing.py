@@ -23,7 +23,7 @@ def parse_timestamps(texts: pd.Series, timezone: str) -> Parsed:
     A local time that the clock skipped moves forward; of one that the clock repeated, the first is taken.
     """
     present, stripped = _present(texts)
-    has_offset = stripped.str.contains(r"\d[T ].*(?:Z|z|[+-]\d{2}:?\d{2})$", regex=True, na=False)
+    has_offset = stripped.str.contains(r"\d[T ].*(?:Z|z|[+-]\d{2}(?::?\d{2})?)$", regex=True, na=False)
     aware = pd.to_datetime(stripped.where(has_offset), format="ISO8601", utc=True, errors="coerce")
     naive = pd.to_datetime(stripped.where(~has_offset), format="ISO8601", errors="coerce")
     first_of_two = np.ones(len(naive), dtype=bool)

@@ -16,19 +16,26 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from medlstm.config import Config
 from medlstm.errors import ConfigError, ContractStopped
 
-_ROWS_PER_CHUNK = 1_000_000
+# Rules on values whose answer depends on the other rows.
+_ACROSS_ROWS = (
+    "expect_column_values_to_be_unique",
+    "expect_compound_columns_to_be_unique",
+    "expect_column_values_to_be_increasing",
+    "expect_column_values_to_be_decreasing",
+)
 
 
 class RuleMeta(BaseModel):
-    """`variable` limits a rule on `value` to that variable; an `optional` rule is for a feature that may be absent."""
+    """What follows from a rule. An `optional` one is for a column that may be absent; the rows that break one that is
+    `by_variable` are reported for each variable, in the words of its limits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: str
     action: Literal["quarantine", "stop", "warn"]
     description: str
-    variable: str | None = None
     optional: bool = False
+    by_variable: bool = False
 
 
 class SuiteExpectation(BaseModel):
@@ -54,18 +61,30 @@ class Suite(BaseModel):
 
 
 def load_suite(table: str, config: Config, workspace_root: Path) -> Suite:
-    """The suite of a table: from contracts.suites_folder if that is set, else the packaged one.
+    """The packaged suite of a table; one in contracts.suites_folder adds rules, and replaces those of the same name.
 
     Raises ConfigError naming the file, the expectation's position and what is wrong.
     """
     name = f"{table}.json"
-    folder = config.contracts.suites_folder
-    origin = str(workspace_root / folder / name) if folder else f"data_contracts/{name}"
+    suite = _parse(resources.files("data_contracts").joinpath(name).read_text("utf-8"), f"data_contracts/{name}")
+    if not config.contracts.suites_folder:
+        return suite
+    own = workspace_root / config.contracts.suites_folder / name
+    if not own.is_file():
+        return suite
     try:
-        packaged = resources.files("data_contracts").joinpath(name)
-        text = Path(origin).read_text("utf-8") if folder else packaged.read_text("utf-8")
+        added = _parse(own.read_text("utf-8"), str(own))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{own}: cannot be read as a suite: {error}") from error
+    replaced = {one.meta.rule for one in added.expectations}
+    kept = tuple(one for one in suite.expectations if one.meta.rule not in replaced)
+    return Suite(name=suite.name, expectations=kept + added.expectations)
+
+
+def _parse(text: str, origin: str) -> Suite:
+    try:
         return Suite.model_validate(json.loads(text))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except json.JSONDecodeError as error:
         raise ConfigError(f"{origin}: cannot be read as a suite: {error}") from error
     except ValidationError as error:
         lines = [f"{origin}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
@@ -88,55 +107,34 @@ def applicable(suite: Suite, frame: pd.DataFrame) -> list[SuiteExpectation]:
 
 
 def failing_rows(frame: pd.DataFrame, expectations: Sequence[SuiteExpectation]) -> list[np.ndarray]:
-    """For each expectation the rows [n] bool of `frame` (RangeIndex) that break it.
+    """For each expectation the rows [n] bool of `frame` (RangeIndex) that break it, all by one validation.
 
     Raises ContractStopped when a check crashed, which says nothing of the data.
     """
     failing = [np.zeros(len(frame), dtype=bool) for _ in expectations]
-    by_row = [index for index, one in enumerate(expectations) if one.meta.variable is None]
-    by_variable = [index for index, one in enumerate(expectations) if one.meta.variable is not None]
-    for start in range(0, len(frame), _ROWS_PER_CHUNK):
-        chunk = frame.iloc[start : start + _ROWS_PER_CHUNK].reset_index(drop=True)
-        found = _unexpected(chunk, [expectations[index] for index in by_row])
-        for index, positions in zip(by_row, found, strict=True):
-            failing[index][start + positions] = True
-        for index, positions in _unexpected_by_variable(chunk, expectations, by_variable):
-            failing[index][start + positions] = True
+    if frame.empty or not expectations:
+        return failing
+    for rows, result, one in zip(failing, _validate(frame, expectations), expectations, strict=True):
+        rows[_positions(result, one, len(frame))] = True
     return failing
 
 
-def _unexpected_by_variable(
-    chunk: pd.DataFrame, expectations: Sequence[SuiteExpectation], indices: list[int]
-) -> list[tuple[int, np.ndarray]]:
-    """All per-variable rules in one call: each variable becomes a column, padded with the nulls that rules ignore.
+def judges_whole_table(expectation: SuiteExpectation) -> bool:
+    """Whether the rule is about all rows of a date together, so that a part of them cannot be held against it."""
+    from great_expectations.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations import registry
+    from great_expectations.expectations.expectation import (
+        ColumnMapExpectation,
+        ColumnPairMapExpectation,
+        MulticolumnMapExpectation,
+    )
 
-    A row condition or a call for each variable was measured to be far slower.
-    """
-    rows = chunk.groupby("variable", sort=False).indices if indices else {}
-    present = [index for index in indices if expectations[index].meta.variable in rows]
-    if not present:
-        return []
-    positions = {index: np.asarray(rows[str(expectations[index].meta.variable)]) for index in present}
-    longest = max(len(of_variable) for of_variable in positions.values())
-    values = chunk["value"].to_numpy(dtype=np.float64)
-    wide, renamed = {}, []
-    for index in present:
-        name = str(expectations[index].meta.variable)
-        column = np.full(longest, np.nan)
-        column[: len(positions[index])] = values[positions[index]]
-        wide[name] = column
-        renamed.append(expectations[index].model_copy(update={"kwargs": expectations[index].kwargs | {"column": name}}))
-    found = _unexpected(pd.DataFrame(wide), renamed)
-    return [(index, positions[index][local]) for index, local in zip(present, found, strict=True)]
-
-
-def _unexpected(frame: pd.DataFrame, expectations: Sequence[SuiteExpectation]) -> list[np.ndarray]:
-    """The positions in `frame` that break each expectation."""
-    if frame.empty or not expectations:
-        return [np.empty(0, dtype=np.int64) for _ in expectations]
-    needed = sorted({column for one in expectations for column in one.columns})
-    results = _validate(frame[needed], expectations)
-    return [_positions(result, one, len(frame)) for result, one in zip(results, expectations, strict=True)]
+    try:
+        kind = registry.get_expectation_impl(expectation.type)
+    except ExpectationNotFoundError as error:
+        raise _unknown(error) from error
+    by_row = issubclass(kind, (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation))
+    return not by_row or expectation.type in _ACROSS_ROWS
 
 
 def _validate(frame: pd.DataFrame, expectations: Sequence[SuiteExpectation]) -> list[Any]:
@@ -149,11 +147,15 @@ def _validate(frame: pd.DataFrame, expectations: Sequence[SuiteExpectation]) -> 
     try:
         suite = gx.ExpectationSuite(name="contract", expectations=configured)
     except Exception as error:
-        raise ConfigError(f"a suite's expectation is not one that Great Expectations knows: {error}") from error
+        raise _unknown(error) from error
     batch = _batch_definition().get_batch(batch_parameters={"dataframe": frame})
     validated = batch.validate(suite, result_format={"result_format": "COMPLETE"})
     by_position = {result.expectation_config.meta["position"]: result for result in validated.results}
     return [by_position[position] for position in range(len(expectations))]
+
+
+def _unknown(error: Exception) -> ConfigError:
+    return ConfigError(f"a suite's expectation is not one that Great Expectations knows: {error}")
 
 
 @cache

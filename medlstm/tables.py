@@ -69,6 +69,12 @@ PREDICTIONS_SCHEMA = pa.schema(
 )
 
 
+def admitted_schema(table: str, numeric: list[str], categorical: list[str]) -> pa.Schema:
+    """The schema that the contracts write: `retracted` is true where the source takes back an earlier row."""
+    schema = stays_schema(numeric, categorical) if table == "stays" else OBSERVATIONS_SCHEMA
+    return schema.append(pa.field(RETRACTED, pa.bool_()))
+
+
 def raw_columns(table: str, numeric: list[str], categorical: list[str]) -> tuple[str, ...]:
     """The text columns of a raw table, whether or not a source fills them."""
     if table == "stays":
@@ -79,3 +85,16 @@ def raw_columns(table: str, numeric: list[str], categorical: list[str]) -> tuple
 def raw_schema(columns: Sequence[str]) -> pa.Schema:
     """The schema of raw rows: every value as the text that was received, plus where it came from."""
     return pa.schema([*(pa.field(name, pa.string()) for name in columns), *PROVENANCE])
+
+
+def quarantine_schema(raw_names: Sequence[str]) -> pa.Schema:
+    """The schema of quarantined rows: the raw columns, the rule that each was filed by, and all its reasons."""
+    provenance = {field.name for field in PROVENANCE}
+    texts = [name for name in raw_names if name not in provenance]
+    return pa.schema([*raw_schema(texts), pa.field("rule", pa.string()), pa.field("reason", pa.string())])
+
+
+def dictionary_schema(schema: pa.Schema) -> pa.Schema:
+    """The same schema with text as dictionaries, for writers: readers see text all the same."""
+    text = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([field.with_type(text) if pa.types.is_string(field.type) else field for field in schema])

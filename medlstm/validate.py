@@ -1,26 +1,45 @@
 """Raw rows through the contracts: admitted and quarantined partitions, and a report of counts."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
-import pyarrow as pa
+import pyarrow.parquet as pq
 
+from medlstm.admissions import admissions_of, no_admissions
+from medlstm.casting import Admissions
 from medlstm.config import Config
 from medlstm.contracts import (
-    Admission,
     ContractReport,
-    QuarantineLimitExceeded,
+    DateCount,
     RuleOutcome,
-    admit_observations,
-    admit_stays,
+    require_columns,
+    stop_above_limit,
+    stop_if_told,
 )
-from medlstm.errors import MedlstmError
-from medlstm.lake import Workspace, partition_dates, partition_file, read_json, read_table, write_json, write_table
-from medlstm.sources.offsets import resolve_offsets
-from medlstm.suites import load_suite
+from medlstm.dictionaries import compacted
+from medlstm.errors import ContractStopped, MedlstmError
+from medlstm.feeds import FeedFinding, feed_findings
+from medlstm.judging import TableContract, judge
+from medlstm.lake import (
+    StagedTables,
+    Workspace,
+    partition_dates,
+    partition_file,
+    read_json,
+    sweep_temporaries,
+    write_json,
+)
+from medlstm.limits import load_limits
+from medlstm.locking import date_locks
+from medlstm.raw_chunks import RawPartition, raw_chunks
+from medlstm.suites import judges_whole_table, load_suite
+from medlstm.tables import MINUTES_AFTER_ADMISSION, dictionary_schema, quarantine_schema
 
-_ADMIT = {"stays": admit_stays, "observations": admit_observations}
+TABLES = ("stays", "observations")
+# Rows of a chunk for each GB of the memory limit: what a chunk needs at its worst, measured.
+_ROWS_PER_GB = 400_000
 
 
 @dataclass(frozen=True)
@@ -29,6 +48,19 @@ class ValidationSummary:
 
     extract_date: date
     reports: tuple[ContractReport, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the feeds of the date, for people."""
+        return tuple(warning for report in self.reports for warning in report.warnings)
+
+
+@dataclass(frozen=True)
+class StoppedDate:
+    """A date of which nothing was admitted, and why."""
+
+    extract_date: date
+    error: ContractStopped
 
 
 def dates_to_validate(workspace: Workspace, as_of: date) -> list[date]:
@@ -44,42 +76,169 @@ def validate_date(workspace: Workspace, extract_date: date, config: Config) -> V
     Raises ContractStopped (the quarantine is written first where too large a share failed), MedlstmError
     when the date was never ingested.
     """
-    admissions: dict[str, Admission] = {}
-    for table, admit in _ADMIT.items():
-        path = partition_file(workspace.raw(table), extract_date)
-        if not path.is_file():
-            raise MedlstmError(f"{path}: no raw rows of {extract_date}; run `medlstm ingest --as-of {extract_date}`")
-        suite = load_suite(table, config, workspace.root)
+    result = next(validate_dates(workspace, [extract_date], config))
+    if isinstance(result, StoppedDate):
+        raise result.error
+    return result
+
+
+def validate_dates(
+    workspace: Workspace, days: list[date], config: Config
+) -> Iterator[ValidationSummary | StoppedDate]:
+    """As `validate_date` for each of several dates, in the order given; small dates share one validation.
+
+    A date that its contract stops does not keep the others from being admitted. Raises ContractStopped where a check
+    itself crashed.
+    """
+    limits = load_limits(config, workspace.root)
+    contracts = {
+        table: TableContract(table, load_suite(table, config, workspace.root), limits, config) for table in TABLES
+    }
+    for group in _groups(workspace, days, config, contracts):
+        with date_locks(workspace, group), StagedTables() as staged:
+            run = _Run(workspace, group, config, staged)
+            for table in TABLES:
+                run.judge_table(contracts[table])
+            for day in group:
+                yield run.settle(day)
+
+
+def _groups(
+    workspace: Workspace, days: list[date], config: Config, contracts: dict[str, TableContract]
+) -> Iterator[list[date]]:
+    """Consecutive dates that fit into one chunk. A rule about whole tables, and times that are counted from the
+    admission, which differ by date, need a date of its own."""
+    alone = any(judges_whole_table(one) for contract in contracts.values() for one in contract.suite.expectations)
+    limit = rows_per_chunk(config)
+    group: list[date] = []
+    gathered = 0
+    for day in days:
+        partitions = [_raw_partition(workspace, table, day) for table in TABLES]
+        rows = sum(partition.rows() for partition in partitions)
+        single = alone or _has_values(partitions[-1].path, MINUTES_AFTER_ADMISSION)
+        if group and (single or gathered + rows > limit):
+            yield group
+            group, gathered = [], 0
+        group.append(day)
+        gathered += rows
+        if single:
+            yield group
+            group, gathered = [], 0
+    if group:
+        yield group
+
+
+def rows_per_chunk(config: Config) -> int:
+    """How many rows are held at a time."""
+    return int(min(config.workspace.memory_limit_gb * _ROWS_PER_GB, 1_000_000))
+
+
+def _raw_partition(workspace: Workspace, table: str, day: date) -> RawPartition:
+    path = partition_file(workspace.raw(table), day)
+    if not path.is_file():
+        raise MedlstmError(f"{path}: no raw rows of {day}; run `medlstm ingest --as-of {day}`")
+    require_columns(table, pq.read_schema(path).names)
+    return RawPartition(day, path)
+
+
+def _has_values(path: Path, column: str) -> bool:
+    metadata = pq.read_metadata(path)
+    if column not in metadata.schema.names:
+        return False
+    place = metadata.schema.names.index(column)
+    groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
+    return any(group.column(place).statistics.null_count < group.num_rows for group in groups)
+
+
+class _Run:
+    """A group of dates on its way through the contracts; nothing is in place before `settle`."""
+
+    def __init__(self, workspace: Workspace, days: list[date], config: Config, staged: StagedTables) -> None:
+        self.workspace = workspace
+        self.days = days
+        self.config = config
+        self.staged = staged
+        self.counts = {table: {day: DateCount() for day in days} for table in TABLES}
+
+    def judge_table(self, contract: TableContract) -> None:
+        """Stage the admitted and quarantined rows of every date."""
+        table, limit = contract.table, rows_per_chunk(self.config)
+        partitions = [_raw_partition(self.workspace, table, day) for day in self.days]
+        whole = [one for one in contract.suite.expectations if judges_whole_table(one)]
+        if whole and any(partition.rows() > limit for partition in partitions):
+            raise ContractStopped(
+                f"{table}: rule {whole[0].meta.rule} judges the whole table, and a date has more than {limit} rows; "
+                "raise workspace.memory_limit_gb, or leave the rule out"
+            )
+        for partition in partitions:
+            self._begin(contract, partition)
+        admissions = self._admissions(partitions) if table == "observations" else no_admissions
+        for chunk in raw_chunks(partitions, limit, self.workspace.scratch):
+            judged = judge(contract, chunk, admissions, self.counts[table])
+            for day in judged.admitted:
+                self.staged.write(self._admitted(table, day), compacted(judged.admitted[day]))
+                self.staged.write(self._quarantine(table, day), compacted(judged.quarantined[day]))
+        for partition in partitions:
+            self.staged.close(self._admitted(table, partition.extract_date))
+            self.staged.close(self._quarantine(table, partition.extract_date))
+
+    def _begin(self, contract: TableContract, partition: RawPartition) -> None:
+        day, table = partition.extract_date, contract.table
+        raw = pq.read_schema(partition.path)
+        for path, schema in (
+            (self._admitted(table, day), dictionary_schema(contract.schema)),
+            (self._quarantine(table, day), dictionary_schema(quarantine_schema(raw.names))),
+        ):
+            sweep_temporaries(path.parent)
+            self.staged.open(path, schema)
+
+    def _admissions(self, partitions: list[RawPartition]) -> Admissions:
+        if not any(_has_values(partition.path, MINUTES_AFTER_ADMISSION) for partition in partitions):
+            return no_admissions
+        (day,) = self.days
+        return admissions_of(self.workspace, day, self.config)
+
+    def settle(self, day: date) -> ValidationSummary | StoppedDate:
+        """Put the partitions of a date in place, unless its contract stops it."""
+        found = {
+            table: feed_findings(self.workspace, table, day, self.counts[table][day], self.config) for table in TABLES
+        }
+        reports = tuple(
+            self.counts[table][day].report(table, tuple(one.message for one in found[table])) for table in TABLES
+        )
         try:
-            admissions[table] = admit(_read_raw(workspace, table, extract_date, config), suite, config, extract_date)
-        except QuarantineLimitExceeded as error:
-            _write_quarantine(workspace, table, error.admission, extract_date)
-            _write_reports(workspace, [*_reports(admissions), error.admission.report], extract_date)
+            for report in reports:
+                self._check(report, found[report.table], day)
+        except ContractStopped as error:
+            return StoppedDate(day, error)
+        self.staged.commit([self._quarantine(table, day) for table in TABLES])
+        # Observations last: their partition marks the date as admitted.
+        self.staged.commit([self._admitted(table, day) for table in TABLES])
+        _write_reports(self.workspace, reports, day)
+        return ValidationSummary(day, reports)
+
+    def _check(self, report: ContractReport, found: tuple[FeedFinding, ...], day: date) -> None:
+        if report.rows_in != report.admitted + report.quarantined + report.exact_duplicates:
+            raise MedlstmError(f"{report.table} {day}: rows in are not rows out: {report}")
+        stop_if_told(report, day)
+        for one in found:
+            if one.action == "stop":
+                raise ContractStopped(f"{one.message}; nothing of the date was admitted")
+        try:
+            stop_above_limit(report, self.config, day)
+        except ContractStopped:
+            self.staged.commit([self._quarantine(report.table, day)])
+            _write_reports(self.workspace, (report,), day)
             raise
-    for table, admission in admissions.items():
-        _write_quarantine(workspace, table, admission, extract_date)
-        write_table(admission.admitted, partition_file(workspace.admitted(table), extract_date))
-    reports = _reports(admissions)
-    _write_reports(workspace, reports, extract_date)
-    return ValidationSummary(extract_date, tuple(reports))
+
+    def _admitted(self, table: str, day: date) -> Path:
+        return partition_file(self.workspace.admitted(table), day)
+
+    def _quarantine(self, table: str, day: date) -> Path:
+        return partition_file(self.workspace.quarantine(table), day)
 
 
-def _read_raw(workspace: Workspace, table: str, day: date, config: Config) -> pa.Table:
-    raw = read_table(partition_file(workspace.raw(table), day))
-    if table == "stays":
-        return raw
-    return resolve_offsets(raw, read_table(partition_file(workspace.raw("stays"), day)), config.workspace.timezone)
-
-
-def _reports(admissions: dict[str, Admission]) -> list[ContractReport]:
-    return [admission.report for admission in admissions.values()]
-
-
-def _write_quarantine(workspace: Workspace, table: str, admission: Admission, day: date) -> None:
-    write_table(admission.quarantined, partition_file(workspace.quarantine(table), day))
-
-
-def _write_reports(workspace: Workspace, reports: list[ContractReport], day: date) -> None:
+def _write_reports(workspace: Workspace, reports: tuple[ContractReport, ...], day: date) -> None:
     write_json({"reports": [asdict(report) for report in reports]}, _report_file(workspace, day))
 
 
@@ -93,6 +252,8 @@ def read_contract_reports(workspace: Workspace, day: date) -> tuple[ContractRepo
     if not path.is_file():
         return ()
     return tuple(
-        ContractReport(**(raw | {"rules": tuple(RuleOutcome(**rule) for rule in raw["rules"])}))
+        ContractReport(
+            **(raw | {"rules": tuple(RuleOutcome(**rule) for rule in raw["rules"]), "warnings": tuple(raw["warnings"])})
+        )
         for raw in read_json(path)["reports"]
     )

@@ -1,19 +1,26 @@
 import json
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medlstm.admissions import no_admissions
 from medlstm.config import parse_config
-from medlstm.contracts import QuarantineLimitExceeded, admit_observations, admit_stays
+from medlstm.contracts import ContractReport, DateCount
 from medlstm.errors import ConfigError, ContractStopped
-from medlstm.suites import Suite, load_suite
+from medlstm.judging import TableContract, judge
+from medlstm.lake import Workspace, partition_file, read_table, write_table
+from medlstm.limits import load_limits
+from medlstm.raw_chunks import RawPartition, raw_chunks
+from medlstm.suites import load_suite
 from medlstm.tables import raw_schema
+from medlstm.validate import StoppedDate, read_contract_reports, validate_date, validate_dates
 
-NOWHERE = Path()
 DAY = date(2026, 3, 29)
 STAY_COLUMNS = ["stay_id", "patient_id", "admitted_at", "discharged_at", "died", "age", "ward"]
 OBSERVATION_COLUMNS = ["stay_id", "observed_at", "variable", "value"]
@@ -32,22 +39,58 @@ def _config(**contracts):
     )
 
 
-def _raw(columns, rows):
+def _raw(columns, rows, day=DAY):
     records = [
-        dict(zip(columns, row, strict=True)) | {"extract_date": DAY, "source_file": "f.csv", "source_row": index + 1}
+        dict(zip(columns, row, strict=True)) | {"extract_date": day, "source_file": "f.csv", "source_row": index + 1}
         for index, row in enumerate(rows)
     ]
     return pa.Table.from_pylist(records, schema=raw_schema(columns))
 
 
-def _stays(rows, columns=STAY_COLUMNS, **contracts):
-    config = _config(**contracts)
-    return admit_stays(_raw(columns, rows), load_suite("stays", config, NOWHERE), config, DAY)
+def _land(root, day=DAY, stays=None, observations=None):
+    place = Workspace(Path(root))
+    tables = {"stays": _raw(STAY_COLUMNS, []) if stays is None else stays,
+              "observations": _raw(OBSERVATION_COLUMNS, []) if observations is None else observations}  # fmt: skip
+    for table, raw in tables.items():
+        write_table(raw, partition_file(place.raw(table), day))
+    return place
 
 
-def _observations(rows, **contracts):
-    config = _config(**contracts)
-    return admit_observations(_raw(OBSERVATION_COLUMNS, rows), load_suite("observations", config, NOWHERE), config, DAY)
+@dataclass
+class Held:
+    admitted: list
+    quarantined: list
+    report: ContractReport
+
+
+def _held(place, table, day=DAY):
+    files = (partition_file(folder(table), day) for folder in (place.admitted, place.quarantine))
+    (report,) = (one for one in read_contract_reports(place, day) if one.table == table)
+    return Held(*(read_table(file).to_pylist() for file in files), report)
+
+
+@pytest.fixture
+def hold_stays(tmp_path):
+    def hold(rows, columns=STAY_COLUMNS, **contracts):
+        place = _land(tmp_path, stays=_raw(columns, rows))
+        validate_date(place, DAY, _config(**contracts))
+        return _held(place, "stays")
+
+    return hold
+
+
+@pytest.fixture
+def hold_observations(tmp_path):
+    def hold(rows, **contracts):
+        place = _land(tmp_path, observations=_raw(OBSERVATION_COLUMNS, rows))
+        validate_date(place, DAY, _config(**contracts))
+        return _held(place, "observations")
+
+    return hold
+
+
+def _values(rows, name):
+    return [row[name] for row in rows]
 
 
 GOOD = ("s1", "p1", "2026-03-28T10:00:00", None, None, "61", "a")
@@ -67,11 +110,11 @@ GOOD = ("s1", "p1", "2026-03-28T10:00:00", None, None, "61", "a")
         ((*GOOD[:5], "161", "a"), "age_impossible"),
     ],
 )
-def test_a_bad_stay_is_quarantined_with_its_rule_and_the_good_one_goes_through(row, rule):
-    admission = _stays([GOOD, row])
-    assert admission.admitted.column("stay_id").to_pylist() == ["s1"]
-    assert admission.quarantined.column("rule").to_pylist() == [rule]
-    assert admission.quarantined.column("reason").to_pylist()[0]
+def test_a_bad_stay_is_quarantined_with_its_rule_and_the_good_one_goes_through(hold_stays, row, rule):
+    admission = hold_stays([GOOD, row])
+    assert _values(admission.admitted, "stay_id") == ["s1"]
+    assert _values(admission.quarantined, "rule") == [rule]
+    assert _values(admission.quarantined, "reason")[0]
     assert {outcome.rule: outcome.rows for outcome in admission.report.rules}[rule] == 1
 
 
@@ -87,110 +130,217 @@ def test_a_bad_stay_is_quarantined_with_its_rule_and_the_good_one_goes_through(r
         (("s1", "soon", "HR", "90"), "not_a_timestamp"),
     ],
 )
-def test_a_bad_observation_is_quarantined_with_its_rule(row, rule):
+def test_a_bad_observation_is_quarantined_with_its_rule(hold_observations, row, rule):
     good = [("s1", f"2026-03-28T{hour:02}:00:00", "Temp", "37") for hour in range(3)]
-    admission = _observations([*good, row])
-    assert admission.admitted.num_rows == 3
-    assert admission.quarantined.column("rule").to_pylist() == [rule]
+    admission = hold_observations([*good, row])
+    assert len(admission.admitted) == 3
+    assert _values(admission.quarantined, "rule") == [rule]
 
 
-def test_a_row_that_breaks_two_rules_is_quarantined_once_with_both_reasons():
-    admission = _stays([GOOD, ("s2", None, "2026-03-28T10:00:00", "2026-03-27T10:00:00", None, "-4", "a")])
+def test_a_row_that_breaks_two_rules_is_quarantined_once_with_both_reasons(hold_stays):
+    admission = hold_stays([GOOD, ("s2", None, "2026-03-28T10:00:00", "2026-03-27T10:00:00", None, "-4", "a")])
     assert admission.report.quarantined == 1
-    assert admission.quarantined.column("reason").to_pylist()[0].count(";") == 2
+    assert _values(admission.quarantined, "reason")[0].count(";") == 2
 
 
-def test_exact_duplicates_are_counted_and_the_first_stays():
+def test_exact_duplicates_are_counted_and_the_first_stays(hold_stays):
     rows = [GOOD, ("s2", *GOOD[1:]), GOOD]
-    admission = _stays(rows)
+    admission = hold_stays(rows)
     assert admission.report.exact_duplicates == 1
-    assert admission.admitted.column("source_row").to_pylist() == [1, 2]
+    assert _values(admission.admitted, "source_row") == [1, 2]
 
 
-def test_a_length_of_stay_stands_in_for_the_discharge():
+def test_a_length_of_stay_stands_in_for_the_discharge(hold_stays):
     columns = ["stay_id", "admitted_at", "los_days"]
     rows = [(stay, "2026-03-20T00:00:00Z", days) for stay, days in (("a", "1.5"), ("b", None), ("c", "-1"))]
-    admission = _stays(rows, columns)
-    assert admission.admitted.column("discharged_at").to_pylist()[0].isoformat() == "2026-03-21T12:00:00+00:00"
-    assert admission.admitted.column("discharged_at").to_pylist()[1] is None
-    assert admission.quarantined.column("rule").to_pylist() == ["negative_length_of_stay"]
+    admission = hold_stays(rows, columns)
+    assert _values(admission.admitted, "discharged_at")[0].isoformat() == "2026-03-21T12:00:00+00:00"
+    assert _values(admission.admitted, "discharged_at")[1] is None
+    assert _values(admission.quarantined, "rule") == ["negative_length_of_stay"]
 
 
-def test_without_any_time_a_stay_ends_as_the_extract_date_begins_in_the_hospitals_zone():
-    admission = _stays([("a", "2.0"), ("b", None)], ["stay_id", "los_days"])
-    start = datetime.fromisoformat("2026-03-28T23:00:00+00:00")
-    assert admission.admitted.column("discharged_at").to_pylist() == [start, None]
-    assert admission.admitted.column("admitted_at").to_pylist()[1] == start
-    assert admission.admitted.column("patient_id").to_pylist() == ["a", "b"]
-
-
-def test_a_missing_column_stops_with_its_name():
+def test_a_missing_column_stops_with_its_name(hold_stays):
     with pytest.raises(ContractStopped, match="admitted_at is missing"):
-        _stays([("a", "p")], ["stay_id", "patient_id"])
+        hold_stays([("a", "p")], ["stay_id", "patient_id"])
 
 
-def test_a_large_share_stops_and_still_hands_over_the_rows():
-    with pytest.raises(QuarantineLimitExceeded, match=r"12 of 30 rows \(40%\).*not_a_number 12") as stopped:
-        _observations([("s1", "2026-03-28T10:00:00", "HR", f"{80 + index}" if index < 18 else f"x{index}")
+def test_a_large_share_stops_and_the_rows_can_still_be_looked_at(hold_observations, tmp_path):
+    with pytest.raises(ContractStopped, match=r"12 of 30 rows \(40%\).*not_a_number 12"):
+        hold_observations([("s1", "2026-03-28T10:00:00", "HR", f"{80 + index}" if index < 18 else f"x{index}")
                        for index in range(30)])  # fmt: skip
-    assert stopped.value.admission.quarantined.num_rows == 12
+    assert read_table(partition_file(Workspace(tmp_path).quarantine("observations"), DAY)).num_rows == 12
+    assert not partition_file(Workspace(tmp_path).admitted("observations"), DAY).exists()
+    assert not partition_file(Workspace(tmp_path).admitted("stays"), DAY).exists()
 
 
-def test_an_empty_table_goes_through():
-    assert _observations([]).report.rows_in == 0
+def test_an_empty_table_goes_through(hold_observations):
+    assert hold_observations([]).report.rows_in == 0
 
 
-def _suite(type_, kwargs, action):
-    meta = {"rule": "r", "action": action, "description": "d"}
-    expectation = {"type": type_, "kwargs": kwargs, "severity": "critical", "meta": meta}
-    return Suite.model_validate({"name": "s", "expectations": [expectation]})
+def test_a_tables_own_limit_goes_before_the_general_one(hold_observations):
+    rows = [("s1", "2026-03-28T10:00:00", "HR", f"{80 + index}" if index < 18 else f"x{index}") for index in range(30)]
+    held = hold_observations(rows, max_share_by_table={"observations": 0.5})
+    assert (held.report.admitted, held.report.quarantined) == (18, 12)
+    with pytest.raises(ContractStopped, match=r"max_share_by_table = 0\.1"):
+        hold_observations(rows, max_quarantined_share=0.9, max_share_by_table={"observations": 0.1})
 
 
-def test_stop_and_warn_do_what_they_say():
-    config, raw = _config(), _raw(STAY_COLUMNS, [GOOD])
-    kwargs = {"column": "age", "max_value": 50}
+def _own_suite(root, table, *expectations):
+    (root / "mine").mkdir(exist_ok=True)
+    content = {"name": table, "expectations": list(expectations)}
+    (root / "mine" / f"{table}.json").write_text(json.dumps(content))
+
+
+def _expectation(type_, action, rule="r", **kwargs):
+    meta = {"rule": rule, "action": action, "description": "d"}
+    return {"type": type_, "kwargs": kwargs, "severity": "critical", "meta": meta}
+
+
+def test_stop_and_warn_do_what_they_say_beside_the_packaged_rules(hold_stays, tmp_path):
+    between = "expect_column_values_to_be_between"
+    _own_suite(tmp_path, "stays", _expectation(between, "stop", column="age", max_value=50))
     with pytest.raises(ContractStopped, match="rule r stops the night: 1 rows"):
-        admit_stays(raw, _suite("expect_column_values_to_be_between", kwargs, "stop"), config, DAY)
-    warned = admit_stays(raw, _suite("expect_column_values_to_be_between", kwargs, "warn"), config, DAY)
+        hold_stays([GOOD], suites_folder="mine")
+    _own_suite(tmp_path, "stays", _expectation(between, "warn", column="age", max_value=50))
+    warned = hold_stays([GOOD, ("s2", *GOOD[1:5], "161", "a")], suites_folder="mine")
     assert warned.report.admitted == 1
-    assert [outcome.rows for outcome in warned.report.rules] == [1]
+    assert {one.rule: one.rows for one in warned.report.rules if one.rows} == {"r": 2, "age_impossible": 1}
 
 
-def test_a_crashed_check_stops_and_says_that_it_says_nothing_of_the_data():
-    suite = _suite("expect_column_values_to_be_between", {"column": "ward", "max_value": 50}, "warn")
+def test_a_workspace_tightens_a_rule_and_a_limit(hold_observations, hold_stays, tmp_path):
+    between = "expect_column_values_to_be_between"
+    _own_suite(tmp_path, "stays", _expectation(between, "quarantine", "age_impossible", column="age", max_value=60))
+    assert hold_stays([GOOD], suites_folder="mine").report.quarantined == 1
+    limits = tmp_path / "mine" / "limits.csv"
+    limits.write_text("variable,unit,lower,upper,source\nHR,bpm,20,90,our monitors\nPain,1,0,10,by definition\n")
+    rows = [("s1", "2026-03-28T10:00:00", name, value) for name, value in (("HR", "80"), ("HR", "100"), ("Pain", "11"))]
+    held = hold_observations(rows, suites_folder="mine")
+    assert sorted(_values(held.quarantined, "reason")) == ["HR: not within 20 and 90 bpm", "Pain: not within 0 and 10"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("variable,unit\n", "header must be"),
+        ("variable,unit,lower,upper,source\nHR,bpm,low,90,x\n", "line 2: lower and upper must be numbers"),
+        ("variable,unit,lower,upper,source\nHR,bpm,90,80,x\n", "line 2: lower must be below upper"),
+        ("variable,unit,lower,upper,source\nHR,bpm,70,80,\n", "needs a unit and a source"),
+    ],
+)
+def test_a_wrong_limits_table_names_its_line(tmp_path, text, message):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "limits.csv").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_limits(_config(suites_folder="mine"), tmp_path)
+
+
+def test_a_crashed_check_stops_and_says_that_it_says_nothing_of_the_data(hold_stays, tmp_path):
+    between = "expect_column_values_to_be_between"
+    _own_suite(tmp_path, "stays", _expectation(between, "warn", column="ward", max_value=5))
     with pytest.raises(ContractStopped, match="check itself crashed"):
-        admit_stays(_raw(STAY_COLUMNS, [GOOD]), suite, _config(), DAY)
+        hold_stays([GOOD], suites_folder="mine")
 
 
-def test_a_rule_about_the_whole_table_cannot_quarantine_rows():
-    suite = _suite("expect_table_row_count_to_be_between", {"min_value": 5}, "quarantine")
+def test_a_rule_about_the_whole_table_cannot_quarantine_rows(hold_stays, tmp_path):
+    _own_suite(tmp_path, "stays", _expectation("expect_table_row_count_to_be_between", "quarantine", min_value=5))
     with pytest.raises(ConfigError, match="action must be stop or warn"):
-        admit_stays(_raw(STAY_COLUMNS, [GOOD]), suite, _config(), DAY)
+        hold_stays([GOOD], suites_folder="mine")
+    _own_suite(tmp_path, "stays", _expectation("expect_table_row_count_to_be_between", "stop", min_value=5))
+    with pytest.raises(ContractStopped, match="rule r stops the night"):
+        hold_stays([GOOD], suites_folder="mine")
+
+
+def test_an_unknown_expectation_is_an_error_of_the_configuration(hold_stays, tmp_path):
+    _own_suite(tmp_path, "stays", _expectation("expect_the_unexpected", "warn"))
+    with pytest.raises(ConfigError, match="not one that Great Expectations knows"):
+        hold_stays([GOOD], suites_folder="mine")
 
 
 def test_a_wrong_suite_file_names_the_expectation(tmp_path):
-    config = _config(suites_folder="mine")
-    (tmp_path / "mine").mkdir()
-    expectation = {"type": "t", "kwargs": {}, "severity": "critical", "meta": {"rule": "r", "action": "drop"}}
-    (tmp_path / "mine" / "stays.json").write_text(json.dumps({"name": "s", "expectations": [expectation]}))
+    _own_suite(tmp_path, "stays", _expectation("t", "drop"))
     with pytest.raises(ConfigError, match=r"stays\.json: expectations\.0\.meta\.action"):
-        load_suite("stays", config, tmp_path)
+        load_suite("stays", _config(suites_folder="mine"), tmp_path)
 
 
-_texts = st.sampled_from(["s1", "s2", "", None, "2026-03-28T10:00:00", "2026-03-29T02:30:00", "x", "-1", "37", "HR"])
+def test_a_row_that_is_taken_back_needs_no_value_but_its_key(tmp_path):
+    columns = [*OBSERVATION_COLUMNS, "retracted"]
+    rows = [
+        ("s1", "2026-03-28T10:00:00", "HR", None, "true"),
+        ("s1", "2026-03-28T10:00:00", "Temp", "wrong", "1"),
+        ("s1", "2026-03-28T10:00:00", None, None, "true"),
+        ("s1", "2026-03-28T11:00:00", "HR", None, "false"),
+    ]
+    place = _land(tmp_path, observations=_raw(columns, rows))
+    validate_date(place, DAY, _config())
+    held = _held(place, "observations")
+    assert _values(held.admitted, "retracted") == [True, True]
+    assert sorted(_values(held.quarantined, "rule")) == ["value_missing", "variable_missing"]
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.tuples(_texts, _texts, _texts, _texts), max_size=30), st.randoms(use_true_random=False))
-def test_no_row_is_lost_and_order_does_not_matter(rows, random):
-    raw = _raw(OBSERVATION_COLUMNS, rows)
+def test_dates_that_share_a_validation_are_admitted_as_if_each_had_its_own(tmp_path):
+    days = [DAY + timedelta(days=offset) for offset in range(4)]
+    for root in (tmp_path / "each", tmp_path / "all"):
+        for offset, day in enumerate(days):
+            rows = [("s1", f"{day}T{hour:02}:00:00", "HR", "80" if hour < 20 - offset else "x") for hour in range(24)]
+            _land(root, day, stays=_raw(STAY_COLUMNS, [GOOD], day), observations=_raw(OBSERVATION_COLUMNS, rows, day))
+    config = _config(max_share_by_table={"observations": 0.25}, min_quarantined_rows=1)
+    together = list(validate_dates(Workspace(tmp_path / "all"), days, config))
+    assert [isinstance(one, StoppedDate) for one in together] == [False, False, False, True]
+    for day, result in zip(days, together, strict=True):
+        single = next(validate_dates(Workspace(tmp_path / "each"), [day], config))
+        assert str(single) == str(result)
+    files = sorted(path.relative_to(tmp_path / "all") for path in (tmp_path / "all").rglob("*.parquet"))
+    assert len(files) == 8 + 2 * 3 + 2 * 3 + 1
+    assert all((tmp_path / "all" / file).read_bytes() == (tmp_path / "each" / file).read_bytes() for file in files)
+
+
+_texts = st.sampled_from(
+    ["s1", "s2", " s2 ", "", None, "2026-03-28T10:00:00", "2026-03-28T10:00Z", "2026-03-29T02:30:00", "x", "-1", "37",
+     "1e400", "HR", "0001-01-01", "9999-12-31T23:59:59", "inf", "37,5", "true"]
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(_texts, _texts, _texts, _texts, _texts), max_size=40), st.randoms(use_true_random=False),
+       st.integers(1, 15))  # fmt: skip
+def test_no_row_is_lost_order_and_size_of_chunks_do_not_matter_and_what_is_admitted_satisfies_the_suite(
+    rows, random, rows_per_chunk
+):
+    raw = _raw([*OBSERVATION_COLUMNS, "retracted"], rows)
     config = _config(max_quarantined_share=1.0)
-    suite = load_suite("observations", config, NOWHERE)
-    admission = admit_observations(raw, suite, config, DAY)
-    report = admission.report
-    assert len(rows) == admission.admitted.num_rows + admission.quarantined.num_rows + report.exact_duplicates
+    contract = TableContract(
+        "observations", load_suite("observations", config, Path()), load_limits(config, Path()), config
+    )
     order = list(range(len(rows)))
     random.shuffle(order)
-    shuffled = admit_observations(raw.take(pa.array(order, pa.int64())), suite, config, DAY)
-    assert shuffled.admitted.equals(admission.admitted)
-    assert shuffled.quarantined.equals(admission.quarantined)
+    whole = _judged(contract, raw, 10_000)
+    assert len(rows) == len(whole[0]) + len(whole[1]) + whole[2].exact_duplicates
+    for one, size in ((raw.take(pa.array(order, pa.int64())), 10_000), (raw, rows_per_chunk)):
+        again = _judged(contract, one, size)
+        assert again[0] == whole[0]
+        assert sorted(map(str, again[1])) == sorted(map(str, whole[1]))
+        assert _counted(again[2]) == _counted(whole[2])
+    for row in whole[0]:
+        assert all(row[key] for key in ("stay_id", "observed_at", "variable"))
+        assert row["retracted"] or row["value"] is not None
+        assert row["retracted"] or row["variable"] != "HR" or 0 <= row["value"] <= 350
+
+
+_NONE = pa.table({})
+
+
+def _judged(contract, raw, rows_per_chunk):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "raw.parquet"
+        write_table(raw, path)
+        counts = {DAY: DateCount()}
+        parts = [judge(contract, chunk, no_admissions, counts)
+                 for chunk in raw_chunks([RawPartition(DAY, path)], rows_per_chunk, Path(folder))]  # fmt: skip
+    admitted = [row for part in parts for row in part.admitted.get(DAY, _NONE).to_pylist()]
+    quarantined = [row for part in parts for row in part.quarantined.get(DAY, _NONE).to_pylist()]
+    return admitted, quarantined, counts[DAY]
+
+
+def _counted(count):
+    return (count.rows_in, count.admitted, count.quarantined, count.exact_duplicates,
+            {rule: outcome for rule, outcome in count.rules.items() if outcome[1]})  # fmt: skip

@@ -67,7 +67,7 @@ def test_a_wide_file_gives_one_row_for_each_value_it_has(folder, tmp_path):
     rows = {(row["variable"], row["value"], row["observed_at"].isoformat()) for row in found}
     # 01:00 in Berlin is midnight in UTC.
     assert rows == {("HR", 80.0, "2026-03-28T01:30:00+00:00"), ("Temp", 37.1, "2026-03-28T02:00:00+00:00")}
-    assert [row["rule"] for row in quarantined(tmp_path, "observations", DAY)] == ["not_a_timestamp"] * 2
+    assert [row["rule"] for row in quarantined(tmp_path, "observations", DAY)] == ["admission_unknown"] * 2
 
 
 def test_an_unknown_unit_of_time_is_refused_with_the_allowed_ones():

@@ -1,0 +1,37 @@
+"""Arrow tables whose text columns are dictionaries: each distinct text is held, read and written once."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def joined(tables: list[pa.Table]) -> pa.Table:
+    """One table with one dictionary a text column. Columns that some tables lack are null in their rows."""
+    table = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+    columns = [_one_chunk(table.column(name)) for name in table.column_names]
+    return pa.table(columns, names=table.column_names)
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def compacted(table: pa.Table) -> pa.Table:
+    """The same rows, each dictionary sorted and without texts that no row has: equal rows become equal bytes."""
+    columns = [
+        _compacted(_one_chunk(column)) if pa.types.is_dictionary(column.type) else column for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def _compacted(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    codes = column.indices.fill_null(-1).to_numpy()
+    used = np.flatnonzero(np.bincount(codes + 1, minlength=len(column.dictionary) + 1)[1:])
+    texts = column.dictionary.take(pa.array(used))
+    order = pc.array_sort_indices(texts).to_numpy()
+    place = np.full(len(column.dictionary) + 1, -1, dtype=np.int32)
+    place[used[order]] = np.arange(len(used), dtype=np.int32)
+    renumbered = place[codes]
+    return pa.DictionaryArray.from_arrays(pa.array(renumbered, mask=renumbered < 0), texts.take(pa.array(order)))

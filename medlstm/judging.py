@@ -1,0 +1,338 @@
+"""One chunk of raw rows held against its contract: admitted rows, quarantined rows, and not one row lost."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from medlstm.casting import MISSING_TIME, Admissions, Cast, Column, Finding, TextColumn, cast_observations, cast_stays
+from medlstm.config import Config
+from medlstm.contracts import DateCount
+from medlstm.errors import MedlstmError
+from medlstm.limits import LOWER, UPPER, Limits
+from medlstm.raw_chunks import text_names
+from medlstm.suites import Suite, SuiteExpectation, applicable, failing_rows
+from medlstm.tables import PROVENANCE, RETRACTED, admitted_schema
+
+_KEYS = {"stays": ("stay_id",), "observations": ("stay_id", "observed_at", "variable")}
+
+
+@dataclass(frozen=True)
+class TableContract:
+    """What the raw rows of one table are held against."""
+
+    table: str
+    suite: Suite
+    limits: Limits
+    config: Config
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return _KEYS[self.table]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The admitted table's schema."""
+        features = self.config.features
+        return admitted_schema(self.table, features.numeric, features.categorical)
+
+    def cast(self, raw: pa.Table, admissions: Admissions) -> Cast:
+        return cast_stays(raw, self.config) if self.table == "stays" else cast_observations(
+            raw, self.config, admissions
+        )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One chunk, by date in ascending order: admitted rows in the order of their keys, and the quarantined raw text.
+
+    `quarantined` has `rule` (the first one broken) and `reason` (all of them).
+    """
+
+    admitted: dict[date, pa.Table]
+    quarantined: dict[date, pa.Table]
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """A finding of the contract with what follows from it; `listed`: it is reported though no row broke it."""
+
+    finding: Finding
+    action: str
+    listed: bool = True
+
+
+def judge(
+    contract: TableContract, raw: pa.Table, admissions: Admissions, counts: dict[date, DateCount]
+) -> Judged:
+    """Exact duplicates, types, suite, in this order; the same rows in any order give the same tables.
+
+    `raw` is one of `raw_chunks`; `counts` of its dates are added to. Raises ContractStopped where a check crashed,
+    MedlstmError should a row ever be lost.
+    """
+    raw = _by_provenance(raw)
+    typed = contract.cast(raw, admissions)
+    order, same_key = _key_order(typed, contract.keys, raw)
+    duplicate = _exact_duplicates(raw, order, same_key)
+    kept = order[~duplicate]
+    broken = _broken(contract, typed, kept)
+    quarantine = _any([one.finding for one in broken if one.action == "quarantine"], len(kept))
+    days = _Days(raw)
+    _count(counts, days, raw, order[duplicate], kept, quarantine, broken, typed)
+    admitted = days.split(_admitted(contract, typed, raw, kept[~quarantine]), kept[~quarantine])
+    quarantined = days.split(_quarantined(raw, kept, broken, quarantine), kept[quarantine])
+    written = sum(table.num_rows for part in (admitted, quarantined) for table in part.values())
+    if written + int(duplicate.sum()) != raw.num_rows:
+        raise MedlstmError(
+            f"{contract.table}: {raw.num_rows} rows in, but {written} admitted or quarantined and "
+            f"{int(duplicate.sum())} exact duplicates; nothing was written"
+        )
+    return Judged(admitted, quarantined)
+
+
+class _Days:
+    """The dates of a chunk's rows."""
+
+    def __init__(self, raw: pa.Table) -> None:
+        days = raw.column("extract_date").chunk(0)
+        self.distinct, self.code = np.unique(days.cast(pa.int32()).to_numpy(), return_inverse=True)
+        self.dates: list[date] = pa.array(self.distinct.astype(np.int32)).cast(pa.date32()).to_pylist()
+
+    def split(self, table: pa.Table, rows: np.ndarray) -> dict[date, pa.Table]:
+        """Table rows are the chunk's `rows`, dates ascending."""
+        edges = np.searchsorted(self.code[rows], np.arange(len(self.dates) + 1))
+        return {day: table.slice(edges[index], edges[index + 1] - edges[index])
+                for index, day in enumerate(self.dates)}  # fmt: skip
+
+    def bincount(self, rows: np.ndarray) -> np.ndarray:
+        return np.bincount(self.code[rows], minlength=len(self.dates))
+
+
+def _by_provenance(raw: pa.Table) -> pa.Table:
+    """Rows by date, file and row: what comes first decides which of two equal rows stays."""
+    day = raw.column("extract_date").chunk(0).cast(pa.int32()).to_numpy()
+    file = _ranks(raw.column("source_file").chunk(0))
+    row = raw.column("source_row").chunk(0).to_numpy()
+    after = (day[1:] > day[:-1]) | (
+        (day[1:] == day[:-1]) & ((file[1:] > file[:-1]) | ((file[1:] == file[:-1]) & (row[1:] >= row[:-1])))
+    )
+    if after.all():
+        return raw
+    taken = raw.take(pa.array(np.lexsort((row, file, day))))
+    return taken.combine_chunks()
+
+
+def _ranks(texts: pa.DictionaryArray) -> np.ndarray:
+    distinct = np.asarray(texts.dictionary.to_pylist(), dtype=object)
+    return TextColumn(texts.indices.fill_null(-1).to_numpy(), distinct).ranks()
+
+
+def _key_order(typed: Cast, keys: tuple[str, ...], raw: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """The rows sorted by date and keys, stable; and for each sorted row whether its keys equal those before it."""
+    day = raw.column("extract_date").chunk(0).cast(pa.int32()).to_numpy().astype(np.int64)
+    parts = [day, *(_sortable(typed.columns[key]) for key in keys)]
+    packed = _packed(parts)
+    order = np.lexsort(parts[::-1]) if packed is None else np.argsort(packed, kind="stable")
+    same = np.ones(len(order), dtype=bool)
+    same[:1] = False
+    for part in parts if packed is None else [packed]:
+        ordered = part[order]
+        same[1:] &= ordered[1:] == ordered[:-1]
+    return order, same
+
+
+def _sortable(column: Column) -> np.ndarray:
+    return column.ranks() if isinstance(column, TextColumn) else column
+
+
+def _packed(parts: list[np.ndarray]) -> np.ndarray | None:
+    """The keys as one integer a row where they fit into 63 bits, which sorts twice as fast as several."""
+    packed, bits = np.zeros(len(parts[0]), dtype=np.int64), 0
+    for part in parts:
+        values = _dense(part)
+        width = int(values.max(initial=0)).bit_length()
+        bits += width
+        if bits > 62:
+            return None
+        packed = (packed << width) | values
+    return packed
+
+
+def _dense(part: np.ndarray) -> np.ndarray:
+    """Non-negative integers in the same order; missing times come first, whole seconds are counted as seconds."""
+    missing = part == MISSING_TIME
+    present = part[~missing]
+    if not len(present):
+        return np.zeros(len(part), dtype=np.int64)
+    low = int(present.min())
+    shifted = np.where(missing, 0, part - low)
+    for unit in (60_000_000, 1_000_000, 1_000):
+        if not (shifted % unit).any():
+            shifted //= unit
+            break
+    return np.where(missing, 0, shifted + 1)
+
+
+def _exact_duplicates(raw: pa.Table, order: np.ndarray, same_key: np.ndarray) -> np.ndarray:
+    """For each row in `order` whether an earlier one has the very same text in every column."""
+    duplicate = np.zeros(len(order), dtype=bool)
+    following = np.append(same_key[1:], False)
+    candidates = np.flatnonzero(same_key | following)
+    if not len(candidates):
+        return duplicate
+    rows = order[candidates]
+    group = np.cumsum(~same_key)[candidates]
+    texts = [raw.column(name).chunk(0) for name in text_names(raw)]
+    codes = [text.indices.fill_null(-1).to_numpy()[rows] for text in texts if text.null_count < len(text)]
+    first = np.lexsort((rows, *codes, group))
+    repeated = np.ones(len(rows), dtype=bool)
+    repeated[:1] = False
+    for column in (group, *codes):
+        ordered = column[first]
+        repeated[1:] &= ordered[1:] == ordered[:-1]
+    duplicate[candidates[first[repeated]]] = True
+    return duplicate
+
+
+def _broken(contract: TableContract, typed: Cast, kept: np.ndarray) -> list[_Broken]:
+    """Every rule with the rows of `kept` that break it; the order decides which one a quarantined row is filed by."""
+    taken_back = _column_rows(typed.columns[RETRACTED], kept) == 1
+    unreadable = [Finding(one.rule, one.description, one.rows[kept] & ~_spared(one, taken_back, contract))
+                  for one in typed.findings]  # fmt: skip
+    readable = np.flatnonzero(~_any(unreadable, len(kept)))
+    frame = _frame(contract, typed, kept[readable])
+    expectations = applicable(contract.suite, frame)
+    broken = [_Broken(one, "quarantine") for one in unreadable]
+    for expectation, failing in zip(expectations, failing_rows(frame, expectations), strict=True):
+        rows = np.zeros(len(kept), dtype=bool)
+        rows[readable] = failing
+        # A row that is taken back needs to be right in its key alone.
+        if not set(expectation.columns) <= {*contract.keys}:
+            rows &= ~taken_back
+        broken += _by_variable(contract, expectation, rows, typed, kept)
+    return broken
+
+
+def _spared(finding: Finding, taken_back: np.ndarray, contract: TableContract) -> np.ndarray:
+    about_key = any(finding.description.startswith(f"{key}:") for key in contract.keys)
+    return np.zeros(len(taken_back), dtype=bool) if about_key or finding.rule == "ragged_line" else taken_back
+
+
+def _by_variable(
+    contract: TableContract, expectation: SuiteExpectation, rows: np.ndarray, typed: Cast, kept: np.ndarray
+) -> list[_Broken]:
+    """One finding; of a rule about the limits of variables one for each variable that broke it."""
+    meta = expectation.meta
+    if not meta.by_variable or not rows.any():
+        return [_Broken(Finding(meta.rule, meta.description, rows), meta.action)]
+    variable = typed.columns["variable"]
+    assert isinstance(variable, TextColumn)
+    codes = variable.codes[kept]
+    found = []
+    for code in np.unique(codes[rows]):
+        name = str(variable.distinct[code])
+        finding = Finding(f"{name}_impossible", contract.limits.describe(name), rows & (codes == code))
+        found.append(_Broken(finding, meta.action, listed=False))
+    return found
+
+
+def _frame(contract: TableContract, typed: Cast, rows: np.ndarray) -> pd.DataFrame:
+    """The columns that the suite names, for Great Expectations."""
+    named = {column for one in contract.suite.expectations for column in one.columns}
+    columns = {name: _for_pandas(typed.columns[name], rows) for name in sorted(named & set(typed.columns))}
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
+    if named & {LOWER, UPPER}:
+        variable = typed.columns["variable"]
+        assert isinstance(variable, TextColumn)
+        lower, upper = contract.limits.of(variable.distinct)
+        frame[LOWER], frame[UPPER] = lower[variable.codes[rows]], upper[variable.codes[rows]]
+    return frame
+
+
+def _column_rows(column: Column, rows: np.ndarray) -> np.ndarray:
+    assert isinstance(column, np.ndarray)
+    return column[rows]
+
+
+def _for_pandas(column: Column, rows: np.ndarray) -> object:
+    if isinstance(column, TextColumn):
+        return column.take(rows).to_pandas()
+    values = column[rows]
+    if values.dtype == np.int64:
+        # MISSING_TIME is NaT's own integer.
+        return pd.Series(values.view("datetime64[us]")).dt.tz_localize("UTC").array
+    if values.dtype == np.int8:
+        return pd.arrays.BooleanArray(values == 1, values < 0)
+    return values
+
+
+def _any(findings: list[Finding], rows: int) -> np.ndarray:
+    failing = np.zeros(rows, dtype=bool)
+    for finding in findings:
+        failing |= finding.rows
+    return failing
+
+
+def _count(
+    counts: dict[date, DateCount],
+    days: _Days,
+    raw: pa.Table,
+    duplicates: np.ndarray,
+    kept: np.ndarray,
+    quarantine: np.ndarray,
+    broken: list[_Broken],
+    typed: Cast,
+) -> None:
+    rows_in = days.bincount(np.arange(raw.num_rows))
+    repeated, refused, admitted = (days.bincount(rows) for rows in (duplicates, kept[quarantine], kept[~quarantine]))
+    by_rule = [(one, days.bincount(kept[one.finding.rows])) for one in broken]
+    ahead = _column_rows(typed.columns["hours_ahead"], kept[~quarantine])
+    code = days.code[kept[~quarantine]]
+    for index, day in enumerate(days.dates):
+        count = counts[day]
+        count.rows_in += int(rows_in[index])
+        count.exact_duplicates += int(repeated[index])
+        count.quarantined += int(refused[index])
+        count.admitted += int(admitted[index])
+        newest = ahead[code == index]
+        if len(newest):
+            count.newest_hours_ahead = max(count.newest_hours_ahead, float(newest.max()))
+        for one, rows in by_rule:
+            if one.listed or rows[index]:
+                count.note(one.finding.rule, one.action, int(rows[index]), one.finding.description)
+
+
+def _admitted(contract: TableContract, typed: Cast, raw: pa.Table, rows: np.ndarray) -> pa.Table:
+    taken = raw.select([one.name for one in PROVENANCE]).take(pa.array(rows))
+    columns = [
+        taken.column(one.name) if one.name in taken.column_names else _for_arrow(typed.columns[one.name], rows, one)
+        for one in contract.schema
+    ]
+    return pa.table(columns, names=contract.schema.names)
+
+
+def _for_arrow(column: Column, rows: np.ndarray, name: pa.Field) -> pa.Array:
+    if isinstance(column, TextColumn):
+        return column.take(rows).to_arrow()
+    values = column[rows]
+    if values.dtype == np.int64:
+        return pa.array(values, pa.int64(), mask=values == MISSING_TIME).cast(name.type)
+    if values.dtype == np.int8:
+        return pa.array(values == 1, pa.bool_(), mask=values < 0)
+    return pa.array(values, pa.float64(), mask=np.isnan(values))
+
+
+def _quarantined(raw: pa.Table, kept: np.ndarray, broken: list[_Broken], quarantine: np.ndarray) -> pa.Table:
+    findings = [one.finding for one in broken if one.action == "quarantine" and one.finding.rows.any()]
+    rows = np.flatnonzero(quarantine)
+    hits = np.array([finding.rows[rows] for finding in findings], dtype=bool).reshape(len(findings), len(rows)).T
+    patterns, pattern = np.unique(hits, axis=0, return_inverse=True)
+    named = [[finding for finding, hit in zip(findings, row, strict=True) if hit] for row in patterns]
+    rule = pa.array([one[0].rule if one else "" for one in named], pa.string())
+    reason = pa.array(["; ".join(finding.description for finding in one) for one in named], pa.string())
+    codes = pa.array(pattern.reshape(-1).astype(np.int32))
+    taken = raw.take(pa.array(kept[rows]))
+    taken = taken.append_column("rule", pa.DictionaryArray.from_arrays(codes, rule))
+    return taken.append_column("reason", pa.DictionaryArray.from_arrays(codes, reason))

@@ -1,0 +1,64 @@
+"""One run at a time for each logical date, by a lock of the operating system that ends with the process."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import date
+from typing import IO, Literal
+
+from medlstm.errors import MedlstmError
+from medlstm.lake import Workspace
+
+LockKey = Literal["extract_date", "as_of"]
+_POLL_SECONDS = 0.1
+
+
+class DateLocked(MedlstmError):
+    """Another run holds the date."""
+
+
+@contextmanager
+def date_lock(workspace: Workspace, key: LockKey, day: date, wait_seconds: float = 600) -> Iterator[None]:
+    """Hold a date for the block. `extract_date` guards its partitions (the core takes it by itself); `as_of` is for a
+    whole night, so that a backfill of the same date waits.
+
+    A crash, even a kill, releases it. Not reentrant. Raises DateLocked when another run still holds it after
+    `wait_seconds`.
+    """
+    folder = workspace.root / "lake" / ".locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{key}={day.isoformat()}.lock"
+    with path.open("a+", encoding="utf-8") as file:
+        _acquire(file, f"{key} {day}", wait_seconds)
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()}")
+        file.flush()
+        yield
+
+
+@contextmanager
+def date_locks(workspace: Workspace, days: Sequence[date], wait_seconds: float = 600) -> Iterator[None]:
+    """Hold the partitions of several extract dates, taken in ascending order so that two runs cannot wait in a ring."""
+    with ExitStack() as stack:
+        for day in sorted(set(days)):
+            stack.enter_context(date_lock(workspace, "extract_date", day, wait_seconds))
+        yield
+
+
+def _acquire(file: IO[str], name: str, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                file.seek(0)
+                raise DateLocked(
+                    f"{name} is held by another run ({file.read() or 'unknown process'}); wait for it to end, or end "
+                    "it, and run this again"
+                ) from None
+            time.sleep(_POLL_SECONDS)

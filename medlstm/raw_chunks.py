@@ -1,0 +1,130 @@
+"""Raw partitions as chunks of bounded size, in the order in which they will be admitted."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from medlstm.dictionaries import joined
+from medlstm.parsing import parse_text
+from medlstm.tables import PROVENANCE
+
+_BATCH_ROWS = 262_144
+_NOT_TEXT = ("extract_date", "source_row")
+
+
+@dataclass(frozen=True)
+class RawPartition:
+    """One date's raw rows of a table."""
+
+    extract_date: date
+    path: Path
+
+    def rows(self) -> int:
+        return int(pq.read_metadata(self.path).num_rows)
+
+
+def raw_chunks(partitions: list[RawPartition], rows_per_chunk: int, scratch: Path) -> Iterator[pa.Table]:
+    """Tables of about `rows_per_chunk` raw rows, each column one chunk, text as dictionaries.
+
+    Small dates share a chunk. A larger date is split by ranges of its stay_id, in ascending order, over temporary
+    files below `scratch` that have no name, so that no crash leaves them behind. A stay is never split.
+    """
+    gathered: list[pa.Table] = []
+    rows = 0
+    for partition in partitions:
+        size = partition.rows()
+        if gathered and rows + size > rows_per_chunk:
+            yield joined(gathered)
+            gathered, rows = [], 0
+        if size > rows_per_chunk:
+            yield from _split_by_stay(partition, rows_per_chunk, scratch)
+            continue
+        gathered += _batches(partition)
+        rows += size
+    if gathered:
+        yield joined(gathered)
+
+
+def _batches(partition: RawPartition) -> Iterator[pa.Table]:
+    texts = [name for name in pq.read_schema(partition.path).names if name not in _NOT_TEXT]
+    with pq.ParquetFile(partition.path, read_dictionary=texts) as file:
+        for batch in file.iter_batches(_BATCH_ROWS):
+            yield pa.table(batch)
+        if file.metadata.num_rows == 0:
+            yield file.read()
+
+
+def _split_by_stay(partition: RawPartition, rows_per_chunk: int, scratch: Path) -> Iterator[pa.Table]:
+    range_of = _stay_ranges(partition, rows_per_chunk)
+    scratch.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        spills: dict[int, IO[bytes]] = {}
+        writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
+        for batch in _batches(partition):
+            plain = _plain(batch)
+            for part, rows in _by_range(batch, plain, range_of):
+                if part not in writers:
+                    spills[part] = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
+                    writers[part] = pa.ipc.new_stream(pa.PythonFile(spills[part], "w"), plain.schema)
+                writers[part].write_table(rows)
+        for part in sorted(writers):
+            writers[part].close()
+            spills[part].seek(0)
+            with pa.ipc.open_stream(pa.PythonFile(spills[part], "r")) as reader:
+                yield joined([_encoded(reader.read_all())])
+            spills[part].close()
+
+
+def _stay_ranges(partition: RawPartition, rows_per_chunk: int) -> dict[str | None, int]:
+    """The range of each stay_id as received; stays that differ in surrounding blanks alone share one."""
+    counts: dict[str | None, int] = {}
+    with pq.ParquetFile(partition.path, read_dictionary=["stay_id"]) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, columns=["stay_id"]):
+            for entry in pc.value_counts(batch.column(0).cast(pa.string())).to_pylist():
+                counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
+    received = list(counts)
+    stripped = parse_text(pa.array(received, pa.string()).to_pandas().astype("str"))
+    order = np.argsort(stripped.fillna("").to_numpy(dtype=object), kind="stable")
+    filled = np.cumsum([counts[received[index]] for index in order])
+    names = stripped.fillna("").to_numpy(dtype=object)[order]
+    ranges: dict[str | None, int] = {}
+    for place, index in enumerate(order):
+        same = place > 0 and names[place] == names[place - 1]
+        ranges[received[index]] = ranges[received[order[place - 1]]] if same else int(filled[place] // rows_per_chunk)
+    return ranges
+
+
+def _by_range(batch: pa.Table, plain: pa.Table, range_of: dict[str | None, int]) -> Iterator[tuple[int, pa.Table]]:
+    stay = joined([batch.select(["stay_id"])]).column(0).chunk(0)
+    lookup = np.array([*(range_of[text] for text in stay.dictionary.to_pylist()), range_of.get(None, 0)])
+    parts = lookup[stay.indices.fill_null(-1).to_numpy()]
+    order = np.argsort(parts, kind="stable")
+    found, starts = np.unique(parts[order], return_index=True)
+    grouped = plain.take(pa.array(order))
+    for part, start, end in zip(found, starts, [*starts[1:], len(order)], strict=True):
+        yield int(part), grouped.slice(start, end - start)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    fields = [field if field.name in _NOT_TEXT else field.with_type(pa.string()) for field in table.schema]
+    return table.cast(pa.schema(fields))
+
+
+def _encoded(table: pa.Table) -> pa.Table:
+    columns = [column if name in _NOT_TEXT else column.dictionary_encode()
+               for name, column in zip(table.column_names, table.columns, strict=True)]  # fmt: skip
+    return pa.table(columns, names=table.column_names)
+
+
+def text_names(raw: pa.Table) -> list[str]:
+    """The columns that the source filled: all but where a row came from."""
+    return [name for name in raw.column_names if name not in {field.name for field in PROVENANCE}]

@@ -41,6 +41,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Last line of standard 
 class Example(StrEnum):
     csv = "csv"
     physionet2012 = "physionet2012"
+    wide_parquet = "wide_parquet"
     tutorial = "tutorial"
     demo = "demo"
 

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from medlstm.config import Config, CsvFileMapping, CsvSource
+from medlstm.config import Config
+from medlstm.source_config import CsvFileMapping, CsvSource
+from medlstm.sources.columns import UnfitFileError, as_text
 from medlstm.sources.landed import (
     BATCH_ROWS,
     FileRead,
@@ -29,10 +31,6 @@ from medlstm.tables import MINUTES_AFTER_ADMISSION, OBSERVATION_CORE, STAY_CORE
 _MINUTES = {"minutes": 1.0, "hours": 60.0, "days": 1440.0}
 _BLOCK_BYTES = 8 << 20
 _OPTIONAL = ("patient_id", "discharged_at", "died")
-
-
-class _UnfitFileError(Exception):
-    """A file that the mapping does not fit; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def read_mapped(landing: LandingFolder, mappings: list[CsvFileMapping], config: 
                 for rows in _canonical(received, name, mapping, landing, config):
                     yield RowBatch(mapping.table, rows)
             yield FileRead(name)
-        except (_UnfitFileError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (UnfitFileError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
             yield UnreadableFile(name, _reason(error))
     if unmatched:
         yield LandingWarning(
@@ -85,7 +83,7 @@ def _wanted(mapping: CsvFileMapping, config: Config) -> set[str]:
 
 def _reason(error: Exception) -> str:
     """Why a file gave no more rows, without any of its values: parsers quote what they trip over."""
-    if isinstance(error, _UnfitFileError):
+    if isinstance(error, UnfitFileError):
         return str(error)
     if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
         return "not UTF-8 text; export it as UTF-8"
@@ -114,7 +112,7 @@ def _read_text(path: Path, wanted: set[str]) -> Iterator[_Received]:
     elif path.name.endswith((".csv", ".csv.gz")):
         yield from _read_delimited(path, wanted)
     else:
-        raise _UnfitFileError("neither .csv, .csv.gz nor .parquet; narrow the pattern or convert the file")
+        raise UnfitFileError("neither .csv, .csv.gz nor .parquet; narrow the pattern or convert the file")
 
 
 def _no_rows(header: list[str], wanted: set[str], unparsed: list[tuple[int, str]]) -> _Received:
@@ -128,7 +126,7 @@ def _read_parquet(path: Path, wanted: set[str]) -> Iterator[_Received]:
         yield _no_rows(header, wanted, [])
         read = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=[name for name in header if name in wanted]):
-            texts = pa.table({name: _as_text(batch.column(name)) for name in batch.schema.names})
+            texts = pa.table({name: as_text(batch.column(name)) for name in batch.schema.names})
             yield _Received(header, texts, np.arange(read + 1, read + batch.num_rows + 1), [])
             read += batch.num_rows
 
@@ -200,22 +198,14 @@ def _header(path: Path) -> list[str]:
 def _unique(names: list[str]) -> list[str]:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise _UnfitFileError(f"the column {repeated[0]} appears twice; export the file with distinct column names")
+        raise UnfitFileError(f"the column {repeated[0]} appears twice; export the file with distinct column names")
     return names
-
-
-def _as_text(column: pa.Array) -> pa.Array:
-    if pa.types.is_timestamp(column.type):
-        zone = "Z" if column.type.tz else ""
-        moments = column.cast(pa.timestamp("us", tz="UTC" if column.type.tz else None))
-        return pc.strftime(moments, format=f"%Y-%m-%dT%H:%M:%S{zone}")
-    return column.cast(pa.string())
 
 
 def _column(received: _Received, mapping: CsvFileMapping, canonical: str) -> pa.ChunkedArray:
     name = mapping.columns.get(canonical, canonical)
     if name not in received.header:
-        raise _UnfitFileError(
+        raise UnfitFileError(
             f"the column {name} (for {canonical}) is missing; the file has {', '.join(received.header)}: "
             "correct the file, or columns in [[source.files]]"
         )

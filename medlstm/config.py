@@ -5,18 +5,17 @@ import tomllib
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
     Field,
     TypeAdapter,
     ValidationError,
-    field_validator,
 )
 
 from medlstm.errors import ConfigError
-from medlstm.source_config import FORMATS, Section, Source
+from medlstm.source_config import FORMATS, SOURCE_PARTS, Section, Source, Timezone
 
 CONFIG_NAME = "medlstm.toml"
 ENVIRONMENT_PREFIX = "MEDLSTM_"
@@ -25,18 +24,9 @@ ENVIRONMENT_PREFIX = "MEDLSTM_"
 class WorkspaceSection(Section):
     """`memory_limit_gb` bounds what ingest, contracts, as-of views and binning hold, whatever the data's size."""
 
-    timezone: str = "UTC"
+    timezone: Timezone = "UTC"
     cutoff_hour: Annotated[int, Field(ge=1, le=24)] = 24
     memory_limit_gb: Annotated[float, Field(ge=1, le=4096)] = 2.0
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError("must be an IANA time zone such as Europe/Berlin") from error
-        return value
 
 
 class FeaturesSection(Section):
@@ -200,9 +190,12 @@ def _hint(location: list[str], kind: str) -> str:
 def _known_keys(location: list[str]) -> list[str]:
     if not location:
         return sorted(Config.model_fields)
+    nested = SOURCE_PARTS.get(tuple(part for part in location if not part.isdigit()))
+    if nested:
+        return sorted(nested.model_fields)
     section = Config.model_fields.get(location[0])
     annotation = section.annotation if section else None
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if len(location) == 1 and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return sorted(annotation.model_fields)
     return []
 

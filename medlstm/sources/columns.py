@@ -1,15 +1,19 @@
 """Columns of any Arrow type as the text that raw rows keep."""
 
+from typing import TypeAlias
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+Text: TypeAlias = pa.Array | pa.ChunkedArray
 
 
 class UnfitFileError(Exception):
     """A file that the configuration does not fit; the message says why and what to do, without a value of a row."""
 
 
-def as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def as_text(column: Text) -> Text:
     """Text of each value: timestamps in ISO 8601 (with Z where they have a zone), numbers in their shortest form.
 
     Raises pyarrow.ArrowException for nested types.
@@ -23,14 +27,14 @@ def as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return column.cast(pa.string())
 
 
-def identifier_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def identifier_text(column: Text) -> Text:
     """As `as_text`, but whole numbers that a program stored as floating point lose their .0."""
     if pa.types.is_floating(column.type) and pc.all(pc.equal(pc.floor(column), column), min_count=0).as_py():
         return column.cast(pa.int64()).cast(pa.string())
     return as_text(column)
 
 
-def hours_of(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def hours_of(column: Text) -> Text:
     """A duration in hours, float64."""
     microseconds = column.cast(pa.duration("us")).cast(pa.int64())
     return pc.divide(microseconds.cast(pa.float64()), 3_600_000_000.0)

@@ -90,6 +90,17 @@ def _write_template(directory: Path, example: Example) -> None:
 
 
 @app.command()
+def inspect(files: Annotated[list[Path], typer.Argument(help="Files as they would land.")]) -> None:
+    """Look at files and print a proposed [source] for medlstm.toml, with what it could not decide; no values."""
+    from medlstm.inspect_files import inspect_files
+
+    missing = [path for path in files if not path.is_file()]
+    if missing:
+        raise ConfigError(f"{missing[0]}: no such file")
+    print(inspect_files(files).toml, end="")
+
+
+@app.command()
 def nightly(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
     """Run a night: ingest, validate, preprocess, train if due, score, report."""
     from flows.nightly import nightly as flow

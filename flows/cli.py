@@ -42,6 +42,7 @@ class Example(StrEnum):
     csv = "csv"
     physionet2012 = "physionet2012"
     wide_parquet = "wide_parquet"
+    fhir = "fhir"
     tutorial = "tutorial"
     demo = "demo"
 

@@ -157,8 +157,24 @@ class WideParquetSource(Section):
     columns: dict[str, str] = {}
 
 
-Source = Annotated[CsvSource | Physionet2012Source | WideParquetSource, Field(discriminator="format")]
-FORMATS = ("csv", "physionet2012", "wide_parquet")
+class FhirSource(Section):
+    """FHIR R4 Bulk Data: `files` are NDJSON, one resource type each.
+
+    `encounter_classes`: the classes (v3 ActCode) that are stays, all if empty. `codes`: further LOINC codes, or
+    system|code, to variables. `conditions`: patterns of condition codes (* and ?) to names of diseases.
+    """
+
+    format: Literal["fhir"]
+    files: str = "*.ndjson*"
+    encounter_classes: list[str] = ["IMP", "ACUTE", "NONAC"]
+    codes: dict[str, str] = {}
+    conditions: dict[str, str] = {}
+
+
+Source = Annotated[
+    CsvSource | Physionet2012Source | WideParquetSource | FhirSource, Field(discriminator="format")
+]
+FORMATS = ("csv", "physionet2012", "wide_parquet", "fhir")
 # The tables within a source's settings, by their names in the file, for error messages.
 SOURCE_PARTS: dict[tuple[str, ...], type[Section]] = {
     ("source", "files"): CsvFileMapping,

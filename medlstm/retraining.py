@@ -7,12 +7,12 @@ from medlstm.batches import arrange
 from medlstm.config import Config
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.gate import decide
+from medlstm.gradient import Progress
 from medlstm.lake import Workspace
 from medlstm.registry import champion, load_network, save_model
 from medlstm.sequences import StaySequences, load_sequences, stored_scope
 from medlstm.training import (
     Evaluation,
-    Progress,
     choose_device,
     evaluate,
     nightly_points_of_discharged,

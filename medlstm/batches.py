@@ -101,15 +101,16 @@ def collate(stays: Stays, index: np.ndarray, device: torch.device) -> Batch:
         ((duration - elapsed) / 24).astype(np.float32),
         censored.copy(),
         steps,
-        _died(source.stays)[index],
+        died(source.stays).astype(np.float32)[index],
     )
     return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
-def _died(stays: pd.DataFrame) -> np.ndarray:
+def died(stays: pd.DataFrame) -> np.ndarray:
+    """1 or 0 for each stay [n], float64, NaN where it is not known."""
     if "died" not in stays:
-        return np.full(len(stays), np.nan, dtype=np.float32)
-    return stays["died"].astype("boolean").to_numpy(dtype=np.float32, na_value=np.nan)
+        return np.full(len(stays), np.nan)
+    return stays["died"].astype("boolean").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _elapsed_hours(source: StaySequences, index: np.ndarray, length: int, duration: np.ndarray) -> np.ndarray:
@@ -169,20 +170,26 @@ def predict(network: Ensemble | Member, stays: Stays, points: NightlyPoints, dev
     """
     dtype = torch.float32 if device.type == "mps" else torch.float64
     network = network.to(device, dtype).eval()
-    count = len(points.stay)
-    order = np.argsort(points.stay, kind="stable")
-    wanted, starts, sizes = np.unique(points.stay[order], return_index=True, return_counts=True)
     collected: list[tuple[np.ndarray, Prediction]] = []
     with torch.inference_mode():
-        for chosen in ordered_batches(stays.sequences.steps[wanted]):
-            batch = collate(stays, wanted[chosen], device)
-            within = np.concatenate([order[starts[one] : starts[one] + sizes[one]] for one in chosen])
-            row = torch.from_numpy(np.repeat(np.arange(len(chosen)), sizes[chosen])).to(device)
-            step = torch.from_numpy(points.step[within]).to(device)
+        for within, batch, row, step in batches_at(stays, points, device):
             values, numeric, codes, elapsed = batch.inputs
             raw = values.to(dtype), numeric.to(dtype), codes, elapsed.to(dtype)
             collected.append((within, network.at(raw, row, step)))
-    return _joined(network.spec, count, collected)
+    return _joined(network.spec, len(points.stay), collected)
+
+
+def batches_at(
+    stays: Stays, points: NightlyPoints, device: torch.device
+) -> Iterator[tuple[np.ndarray, Batch, Tensor, Tensor]]:
+    """The stays that have points, in batches: which points [k] these are, the batch, and the row and step of each."""
+    order = np.argsort(points.stay, kind="stable")
+    wanted, starts, sizes = np.unique(points.stay[order], return_index=True, return_counts=True)
+    for chosen in ordered_batches(stays.sequences.steps[wanted]):
+        within = np.concatenate([order[starts[one] : starts[one] + sizes[one]] for one in chosen])
+        row = torch.from_numpy(np.repeat(np.arange(len(chosen)), sizes[chosen])).to(device)
+        step = torch.from_numpy(points.step[within]).to(device)
+        yield within, collate(stays, wanted[chosen], device), row, step
 
 
 def _joined(spec: ModelSpec, count: int, collected: list[tuple[np.ndarray, Prediction]]) -> Predictions:

@@ -109,7 +109,8 @@ class SequencesSection(Section):
 
 
 class ModelSection(Section):
-    """`horizon_days`: a longer remaining stay counts as that long. `hazard_bins`: how finely days are told apart."""
+    """`horizon_days`: a longer remaining stay counts as that long. `hazard_bins`: how finely days are told apart.
+    `sharpness`: how far an averaged distribution is moved away from the usual one (1: not at all)."""
 
     name: str = "lstm"
     hidden_units: Annotated[int, Field(ge=1, le=4096)] = 64
@@ -122,6 +123,7 @@ class ModelSection(Section):
     mortality: bool = False
     hazard_bins: Annotated[int, Field(ge=2, le=200)] = 24
     horizon_days: Annotated[float, Field(gt=0, le=3650)] | None = None
+    sharpness: Annotated[float, Field(ge=0.5, le=3)] = 1.0
     members: Annotated[int, Field(ge=1, le=32)] = 1
 
     @field_validator("name")

@@ -45,6 +45,7 @@ def fit_spec(training: StaySequences, points: NightlyPoints, config: Config) -> 
         edges_days=edges,
         tail_days=tail,
         horizon_days=model.horizon_days,
+        sharpness=model.sharpness,
         variables=_usable_variables(training, config),
         numeric=tuple(config.features.numeric),
         categories={name: _categories(training, name) for name in config.features.categorical},

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from medlstm.batches import NightlyPoints, Predictions, Stays, collate, ordered_batches, predict
-from medlstm.config import Config
+from medlstm.batches import NightlyPoints, Predictions, Stays, batches_at, died, predict
+from medlstm.config import Config, TrainingSection
 from medlstm.fitting import fit_buffers, set_buffers
 from medlstm.gradient import EpochLoss, GradientFit, Progress
+from medlstm.models.augmentation import rare_variables, sampled_less_often
 from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import RemainingStay
 from medlstm.models.member import Member, StepNetwork, TableMember, TableRows
+from medlstm.models.spec import ModelSpec
 
 _WEIGHTS = np.linspace(0, 1, 21)
 _MAX_TABLE_ROWS = 60_000
@@ -55,62 +57,64 @@ def fit_member(
         return fit.run(deadline)
     assert isinstance(member, TableMember)
     seed = config.training.seed * 1000 + position
-    member.fit_rows(table_rows(member, stays.training, stays.training_points, device, seed), seed)
+    member.fit_rows(table_rows(member, stays.training, stays.training_points, config.training, device, seed), seed)
     return [], False
 
 
 def table_rows(
-    member: TableMember, stays: Stays, points: NightlyPoints, device: torch.device, seed: int
+    member: TableMember, stays: Stays, points: NightlyPoints, training: TrainingSection, device: torch.device, seed: int
 ) -> TableRows:
-    """Training rows of a model on tables at the points, at most 60,000 of them, drawn at random."""
+    """Training rows of a model on tables at the points, at most 60,000 of them, drawn at random; and each of them
+    once more as it would be if it had been measured less often, where training augments."""
     chosen = np.arange(len(points.stay))
     if len(chosen) > _MAX_TABLE_ROWS:
         chosen = np.sort(np.random.default_rng(seed).choice(chosen, _MAX_TABLE_ROWS, replace=False))
-    order = chosen[np.argsort(points.stay[chosen], kind="stable")]
-    bounds = np.searchsorted(points.stay[order], np.arange(len(stays) + 1))
+    asked = NightlyPoints(points.stay[chosen], points.step[chosen], points.remaining_days[chosen])
+    augments = training.lab_cutoff_share > 0 or training.observation_dropout > 0
+    generator = torch.Generator().manual_seed(seed)
+    rare = rare_variables(torch.from_numpy(stays.sequences.values)).to(device)
     features, taken = [], []
     with torch.inference_mode():
-        for index in ordered_batches(stays.sequences.steps):
-            within = np.concatenate([order[bounds[stay] : bounds[stay + 1]] for stay in index])
-            row = np.repeat(np.arange(len(index)), (bounds[index + 1] - bounds[index]))
-            batch = collate(stays, index, device)
-            features.append(
-                member.rows_at(
-                    batch.inputs, torch.from_numpy(row).to(device), torch.from_numpy(points.step[within]).to(device)
-                )
-            )
+        for within, batch, row, step in batches_at(stays, asked, device):
+            features.append(member.rows_at(batch.inputs, row, step))
             taken.append(within)
+            if augments:
+                values = sampled_less_often(
+                    batch.values, batch.steps, rare, training.lab_cutoff_share, training.observation_dropout, generator
+                )
+                features.append(member.rows_at((values, *batch.inputs[1:]), row, step))
+                taken.append(within)
     at = np.concatenate(taken)
-    frame = stays.sequences.stays
-    limit = np.inf if member.spec.horizon_days is None else member.spec.horizon_days
-    days = points.remaining_days[at]
-    censored = frame["is_open"].to_numpy(dtype=bool)[points.stay[at]] | (days >= limit)
-    died = np.full(len(frame), np.nan)
-    if "died" in frame:
-        died = frame["died"].astype("boolean").to_numpy(dtype=np.float64, na_value=np.nan)
+    days, censored, died = targets(stays, asked, member.spec)
     return TableRows(
         features=torch.cat(features).cpu(),
-        days=torch.from_numpy(np.minimum(days, limit)),
-        censored=torch.from_numpy(censored),
-        died=torch.from_numpy(died[points.stay[at]]),
+        days=torch.from_numpy(days[at]),
+        censored=torch.from_numpy(censored[at]),
+        died=torch.from_numpy(died[at]),
     )
 
 
-def fit_blend_weights(
-    judges: list[Member], stays: list[MemberStays], device: torch.device, members: list[Member]
-) -> None:
-    """Set the weights of all `members` of a blend to those with the least error on the stays that the `judges`, one
-    a window, stopped on; nothing where the members are no blend."""
-    blends = [member for member in judges if isinstance(member, BlendMember)]
+def targets(stays: Stays, points: NightlyPoints, spec: ModelSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Days that remain at each point (no more than the horizon), whether more may, and 1 or 0 for those who died in
+    hospital (NaN where it is not known); each [m]."""
+    limit = np.inf if spec.horizon_days is None else spec.horizon_days
+    is_open = stays.sequences.stays["is_open"].to_numpy(dtype=bool)
+    censored = is_open[points.stay] | (points.remaining_days >= limit)
+    return np.minimum(points.remaining_days, limit), censored, died(stays.sequences.stays)[points.stay]
+
+
+def fit_blend_weights(members: list[Member], stays: list[MemberStays], windows: int, device: torch.device) -> None:
+    """Set the weights of all members of a blend to those with the least error on the stays that the first `windows`
+    of them stopped on, one after the other; nothing where the members are no blend."""
+    blends = [member for member in members if isinstance(member, BlendMember)]
     if not blends:
         return
-    said = [_both_on_validation(blend, own, device) for blend, own in zip(blends, stays, strict=False)]
-    weight = _best_weight(said)
-    risk_weight = _best_risk_weight(said)
-    for member in members:
-        assert isinstance(member, BlendMember)
-        member.weight.fill_(weight)
-        member.mortality_weight.fill_(risk_weight)
+    judges = zip(blends[:windows], stays, strict=False)
+    said = [_both_on_validation(blend, own, device) for blend, own in judges]
+    weight, risk_weight = _best_weight(said), _best_risk_weight(said)
+    for blend in blends:
+        blend.weight.fill_(weight)
+        blend.mortality_weight.fill_(risk_weight)
 
 
 @dataclass(frozen=True)
@@ -123,24 +127,17 @@ class _Said:
 
 
 def _both_on_validation(blend: BlendMember, own: MemberStays, device: torch.device) -> _Said:
-    frame, points = own.validation.sequences.stays, own.validation_points
+    points = own.validation_points
     first, second = (predict(part, own.validation, points, device) for part in blend.both())
-    limit = np.inf if blend.spec.horizon_days is None else blend.spec.horizon_days
-    died = np.full(len(frame), np.nan)
-    if "died" in frame:
-        died = frame["died"].astype("boolean").to_numpy(dtype=np.float64, na_value=np.nan)
-    return _Said(
-        first, second, np.minimum(points.remaining_days, limit),
-        ~frame["is_open"].to_numpy(dtype=bool)[points.stay], died[points.stay],
-    )  # fmt: skip
+    days, _, dead = targets(own.validation, points, blend.spec)
+    is_open = own.validation.sequences.stays["is_open"].to_numpy(dtype=bool)
+    return _Said(first, second, days, ~is_open[points.stay], dead)
 
 
 def _best_weight(said: list[_Said]) -> float:
     errors = []
     for weight in _WEIGHTS:
-        off = [
-            np.abs(_mixed_days(one, weight)[one.known] - one.days[one.known]) for one in said
-        ]
+        off = [np.abs(_mixed_days(one, weight)[one.known] - one.days[one.known]) for one in said]
         errors.append(float(np.concatenate(off).mean()))
     return float(_WEIGHTS[int(np.argmin(errors))])
 

@@ -5,6 +5,7 @@ from datetime import date
 
 from medlstm.batches import arrange
 from medlstm.config import Config
+from medlstm.devices import choose_device
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.gate import decide
 from medlstm.gradient import Progress
@@ -13,7 +14,6 @@ from medlstm.registry import champion, load_network, save_model
 from medlstm.sequences import StaySequences, load_sequences, stored_scope
 from medlstm.training import (
     Evaluation,
-    choose_device,
     evaluate,
     nightly_points_of_discharged,
     train_model,

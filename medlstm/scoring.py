@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from medlstm.batches import Predictions, arrange, last_points, predict
 from medlstm.config import Config
+from medlstm.devices import choose_device
 from medlstm.errors import ModelUnavailable
 from medlstm.explain import largest_reasons, occlusion_contributions
 from medlstm.lake import Workspace, partition_file, write_table
 from medlstm.registry import ModelRecord, champion, load_network, training_due
 from medlstm.sequences import StaySequences, input_hashes, load_sequences
 from medlstm.tables import PREDICTIONS_SCHEMA
-from medlstm.training import choose_device
 
 
 @dataclass(frozen=True)

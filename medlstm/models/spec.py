@@ -29,6 +29,7 @@ class ModelSpec(BaseModel):
     edges_days: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0)
     tail_days: float = 1.0
     horizon_days: float | None = None
+    sharpness: float = 1.0
     variables: tuple[str, ...]
     numeric: tuple[str, ...]
     categories: dict[str, tuple[str, ...]]

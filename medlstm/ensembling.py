@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, predict
+from medlstm.batches import NightlyPoints, Predictions, arrange, died, elapsed_days, predict
 from medlstm.config import Config
 from medlstm.devices import choose_device
 from medlstm.errors import ModelUnavailable
@@ -29,11 +29,13 @@ PointsOf = Callable[[StaySequences], NightlyPoints]
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """One member's predictions for the discharged stays that it stopped on and did not train on."""
+    """One member's predictions for the discharged stays that it stopped on and did not train on; `died` [m] is 1 or
+    0, NaN where it is not known."""
 
     predictions: Predictions
     actual_days: np.ndarray
     elapsed_days: np.ndarray
+    died: np.ndarray
     stays: int
 
 
@@ -216,7 +218,9 @@ def _finished(
         training_stays=plan.training_stays,
         censored_stays=plan.censored_stays,
         out_of_fold=tuple(
-            _out_of_fold(network.only(position), plan.members[position]) for position in range(plan.windows)
+            _out_of_fold(network.only(position), plan.members[position])
+            for position in range(plan.windows)
+            if not plan.members[position].validation.sequences.stays["is_open"].all()
         ),
         losses=losses,
         reached_deadline=late,
@@ -231,5 +235,6 @@ def _out_of_fold(member: Ensemble, stays: MemberStays) -> OutOfFold:
         predictions=predict(member, stays.validation, points, torch.device("cpu")),
         actual_days=within_horizon(points.remaining_days, member.spec),
         elapsed_days=elapsed_days(sequences, points),
+        died=died(sequences.stays)[points.stay],
         stays=len(np.unique(points.stay)),
     )

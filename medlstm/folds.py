@@ -21,18 +21,19 @@ def window_count(members: int, training: TrainingSection) -> int:
 
 
 def assign_windows(stays: pd.DataFrame, members: int, training: TrainingSection) -> np.ndarray:
-    """The window [n] of each stay by its `split` and `patient_id`: 0 for the validation split, 1, 2 … for parts of
-    the train split, -1 for the rest of it and for other splits."""
+    """The window [n] of each stay by its `split` and `patient_id`: 0 for the validation split, 1, 2 … for equal parts
+    of the train split, -1 for the rest of it and for other splits."""
     own = 1 - training.test_share - training.calibration_share - training.validation_share
-    width = training.validation_share / own
     windows = window_count(members, training)
-    position = np.array([_unit_hash(patient, training.seed) for patient in stays["patient_id"]], dtype=np.float64)
-    part = np.floor(position / width).astype(np.int64) + 1
     split = stays["split"].to_numpy()
+    patients = pd.Index(stays["patient_id"][split == "train"].unique())
+    position = [_hash(patient, training.seed) for patient in patients]
+    rank = np.argsort(np.argsort(position, kind="stable"), kind="stable")
+    size = max(1, round(len(patients) * training.validation_share / own))
+    part = np.append(rank // size + 1, windows)[patients.get_indexer(pd.Index(stays["patient_id"]))]
     inside = (split == "train") & (part < windows)
     return np.where(split == "validation", 0, np.where(inside, part, -1))
 
 
-def _unit_hash(patient_id: str, seed: int) -> float:
-    digest = hashlib.sha256(f"window:{seed}:{patient_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+def _hash(patient_id: str, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"window:{seed}:{patient_id}".encode()).digest()[:7], "big")

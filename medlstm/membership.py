@@ -16,7 +16,7 @@ from medlstm.models.member import Member, StepNetwork, TableMember, TableRows
 from medlstm.models.spec import ModelSpec
 
 _WEIGHTS = np.linspace(0, 1, 21)
-_MAX_TABLE_ROWS = 60_000
+_MAX_TABLE_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def fit_member(
 def table_rows(
     member: TableMember, stays: Stays, points: NightlyPoints, training: TrainingSection, device: torch.device, seed: int
 ) -> TableRows:
-    """Training rows of a model on tables at the points, at most 60,000 of them, drawn at random; and each of them
+    """Training rows of a model on tables at the points, at most 20,000 of them, drawn at random; and each of them
     once more as it would be if it had been measured less often, where training augments."""
     chosen = np.arange(len(points.stay))
     if len(chosen) > _MAX_TABLE_ROWS:

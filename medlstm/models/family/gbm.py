@@ -15,7 +15,7 @@ from medlstm.models.member import Prediction, TableMember, TableRows
 from medlstm.models.spec import ModelSpec
 from medlstm.models.trees import BoostedTrees
 
-_MAX_EXPANDED_ROWS = 400_000
+_MAX_EXPANDED_ROWS = 250_000
 HAZARD_OPTIONS = {
     "learning_rate": 0.05, "max_iter": 200, "max_leaf_nodes": 12, "min_samples_leaf": 40, "l2_regularization": 5.0,
     "max_features": 0.3, "early_stopping": False,
@@ -36,6 +36,8 @@ class GradientBoosting(TableMember):
 
     def fit_rows(self, rows: TableRows, seed: int) -> None:
         features = rows.features.numpy()
+        # scikit-learn cannot bin a column in which nothing is known; no split will be on a constant.
+        features = np.where(np.isnan(features).all(axis=0), 0.0, features)
         row, bins, ended = expand(rows.days.numpy(), rows.censored.numpy(), np.array(self.spec.edges_days))
         if len(row) > _MAX_EXPANDED_ROWS:
             chosen = np.sort(np.random.default_rng(seed).choice(len(row), _MAX_EXPANDED_ROWS, replace=False))

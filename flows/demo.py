@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from medlstm.synthetic import HospitalSummary
 from prefect import flow
 
 from flows.nightly import NightSummary, nightly
+from medlstm.synthetic import HospitalSummary
 from tasks.progress import report_progress
 from tasks.simulate import simulate
 

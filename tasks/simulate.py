@@ -3,12 +3,12 @@
 from datetime import date
 from pathlib import Path
 
-from medlstm.synthetic import HospitalSummary, simulate_hospital
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from medlstm.config import load_config
 from medlstm.lake import Workspace
+from medlstm.synthetic import HospitalSummary, simulate_hospital
 from tasks.progress import report_progress
 
 

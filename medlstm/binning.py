@@ -66,7 +66,9 @@ def bin_observations(
             for part, rows in place.rows_of(batch):
                 waiting.add(part, rows)
         for index, stays in enumerate(parts):
-            yield _binned(plan, stays, waiting.take(index), bool(waiting.taken_back[index]))
+            binned = _binned(plan, stays, waiting.take(index), bool(waiting.taken_back[index]))
+            if len(binned.stay):
+                yield binned
 
 
 def _parts(plan: BinningPlan, group: np.ndarray, part_bytes: int) -> list[np.ndarray]:

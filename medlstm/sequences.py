@@ -133,23 +133,28 @@ def build_shards(
     shard_of = _shard_numbers(stays["patient_id"], config.sequences.shards)
     members = [np.flatnonzero(shard_of == shard) for shard in shards]
     schema = _steps_schema(variables)
+    ids = pa.array(stays["stay_id"], pa.string())
     rows = 0
     with StagedTables() as staged:
-        paths = [folder / f"steps-{shard:05d}.parquet" for shard in shards]
-        for path in paths:
+        paths = {shard: folder / f"steps-{shard:05d}.parquet" for shard in shards}
+        for path in paths.values():
             staged.open(path, schema)
-        ids = pa.array(stays["stay_id"], pa.string())
         for binned in prefetched(_binned(workspace, cohort, stays, variables, members, config)):
-            if len(binned.stay):
-                path = paths[list(shards).index(int(shard_of[binned.stay[0]]))]
-                staged.write(path, _steps_table(binned, ids, schema))
-                rows += len(binned.stay)
+            staged.write(paths[int(shard_of[binned.stay[0]])], _steps_table(binned, ids, schema))
+            rows += len(binned.stay)
         for shard, numbers in zip(shards, members, strict=True):
             of_shard = stays.iloc[numbers].reset_index(drop=True)
             write_table(pa.Table.from_pandas(of_shard, preserve_index=False), folder / f"stays-{shard:05d}.parquet")
-        staged.commit(paths)
-    known = stays.iloc[np.concatenate(members)] if members else stays.iloc[:0]
+        staged.commit(list(paths.values()))
+    known = stays.iloc[np.concatenate(members)]
     return ShardCounts(len(known), int(known["is_open"].sum()), rows, tuple(variables))
+
+
+def binned_stays(workspace: Workspace, cohort: Cohort, config: Config) -> Iterator[BinnedStays]:
+    """The binned rows of all stays of a cohort, without writing them."""
+    stays = _with_steps(cohort.frame, config)
+    variables = _known_variables(workspace, cohort, config)
+    return _binned(workspace, cohort, stays, variables, [np.arange(len(stays))], config)
 
 
 def finish_sequences(

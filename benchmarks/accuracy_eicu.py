@@ -34,8 +34,8 @@ TRAINING = {
     "learning_rate": 0.002, "weight_decay": 0.05, "max_epochs": 15, "patience_epochs": 5, "batch_size": 32,
     "validation_share": 0.1, "calibration_share": 0.1, "min_stays": 10, "device": "cpu",
 }  # fmt: skip
-# Hours of one stay are much alike: models on tables and the check for early stopping take every fourth.
-LEARN_EVERY_HOURS = 4
+# Hours of one stay are much alike: models on tables and the check for early stopping take every sixth.
+LEARN_EVERY_HOURS = 6
 COLUMNS = ["mae_hours", "r2", "kappa", "coverage_90", "width_90_hours", "seconds_fit", "seconds_score"]
 
 
@@ -115,7 +115,7 @@ def fit_all(training: StaySequences, config: Config) -> dict[str, FittedModel]:
 
 
 def learning_points(sequences: StaySequences) -> NightlyPoints:
-    """Every fourth hour of every stay."""
+    """Every sixth hour of every stay."""
     return points_of(sequences, LEARN_EVERY_HOURS)
 
 

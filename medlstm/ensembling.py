@@ -207,7 +207,7 @@ def _finished(
     asked = points_known(points_of(plan.calibration), plan.calibration)
     predicted = predict(network, arrange(plan.calibration, spec), asked, plan.device)
     interval = calibrate(
-        predicted, within_horizon(asked.remaining_days, spec), elapsed_days(plan.calibration, asked),
+        predicted, within_horizon(asked.remaining_days, spec), elapsed_days(plan.calibration, asked), asked.stay,
         config.scoring.interval_coverage,
     )  # fmt: skip
     return FittedModel(

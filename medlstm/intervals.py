@@ -13,7 +13,7 @@ import numpy as np
 from medlstm.batches import Predictions
 
 _BAND_ENDS_DAYS = (1.0, 2.0, 4.0, 8.0)
-_MIN_POINTS_OF_A_BAND = 200
+_MIN_STAYS_OF_A_BAND = 200
 
 
 @dataclass(frozen=True)
@@ -53,47 +53,51 @@ Interval = ConformalInterval | DistributionInterval
 
 
 def calibrate(
-    predictions: Predictions, actual_days: np.ndarray, elapsed_days: np.ndarray, coverage: float
+    predictions: Predictions, actual_days: np.ndarray, elapsed_days: np.ndarray, stay: np.ndarray, coverage: float
 ) -> Interval:
-    """Fit on calibration stays that no model was trained on: predictions, actual and elapsed days, each [m] >= 0.
+    """Fit on calibration stays that no model was trained on: predictions, actual and elapsed days >= 0, and which stay
+    each is of, all [m]. Several moments of one stay tell little more than one, so what can be told is counted by stays.
 
     Raises ValueError when the shapes differ or there is nothing to calibrate on.
     """
-    if predictions.remaining is None:
-        return calibrate_offsets(predictions.days, actual_days, coverage)
     shape = predictions.days.shape
-    if not shape == actual_days.shape == elapsed_days.shape or len(shape) != 1 or shape[0] == 0:
+    if not shape == actual_days.shape == elapsed_days.shape == stay.shape or len(shape) != 1 or shape[0] == 0:
         raise ValueError(f"calibration needs equal, non-empty vectors, got {shape}, {actual_days.shape}")
+    if predictions.remaining is None:
+        return calibrate_offsets(predictions.days, actual_days, len(np.unique(stay)), coverage)
     reached = predictions.remaining.ended_within(actual_days)
     band = np.searchsorted(np.array(_BAND_ENDS_DAYS), elapsed_days, side="right")
-    everywhere = _levels(reached, coverage)
+    everywhere = _levels(reached, len(np.unique(stay)), coverage)
     pairs = []
     for index in range(len(_BAND_ENDS_DAYS) + 1):
         inside = band == index
-        pairs.append(_levels(reached[inside], coverage) if inside.sum() >= _MIN_POINTS_OF_A_BAND else everywhere)
+        stays = len(np.unique(stay[inside]))
+        pairs.append(_levels(reached[inside], stays, coverage) if stays >= _MIN_STAYS_OF_A_BAND else everywhere)
     lower, upper = zip(*pairs, strict=True)
     return DistributionInterval(coverage, _BAND_ENDS_DAYS, lower, upper)
 
 
-def _levels(reached: np.ndarray, coverage: float) -> tuple[float, float]:
+def _levels(reached: np.ndarray, stays: int, coverage: float) -> tuple[float, float]:
     """The levels between which the share `coverage` of the next stays falls; (0, 1) with too few to tell."""
     ordered = np.sort(reached)
-    rank = int(np.ceil((len(ordered) + 1) * (1 + coverage) / 2))
+    rank = _rank(len(ordered), stays, coverage)
     if rank > len(ordered):
         return 0.0, 1.0
     # The median is always within its bounds.
     return min(float(ordered[-rank]), 0.5), max(float(ordered[rank - 1]), 0.5)
 
 
-def calibrate_offsets(predicted_days: np.ndarray, actual_days: np.ndarray, coverage: float) -> ConformalInterval:
-    """Fit the offsets of a point prediction on calibration stays; both arrays [n], in days and >= 0.
+def _rank(count: int, stays: int, coverage: float) -> int:
+    """Which of `count` ordered scores of so many stays bounds a tail; beyond the last where no finite one does."""
+    return int(np.ceil(count * (1 + 1 / stays) * (1 + coverage) / 2 - 1e-9))
 
-    Raises ValueError when the shapes differ or there is nothing to calibrate on.
-    """
-    if predicted_days.shape != actual_days.shape or predicted_days.ndim != 1 or len(predicted_days) == 0:
-        raise ValueError(f"calibration needs two equal, non-empty vectors, got {predicted_days.shape}")
+
+def calibrate_offsets(
+    predicted_days: np.ndarray, actual_days: np.ndarray, stays: int, coverage: float
+) -> ConformalInterval:
+    """Fit the offsets of a point prediction on so many calibration stays; both arrays [m], in days and >= 0."""
     residuals = np.sort(np.log1p(actual_days) - np.log1p(predicted_days))
-    rank = int(np.ceil((len(residuals) + 1) * (1 + coverage) / 2))
+    rank = _rank(len(residuals), stays, coverage)
     if rank > len(residuals):
         return ConformalInterval(coverage, -np.inf, np.inf)
     return ConformalInterval(coverage, float(residuals[-rank]), float(residuals[rank - 1]))

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -8,6 +9,7 @@ import torch
 
 from medlstm import tables
 from medlstm.batches import arrange, last_points, nightly_points, predict
+from medlstm.compare import compare_night
 from medlstm.config import parse_config
 from medlstm.ensembling import fit_blend, fit_model
 from medlstm.errors import MedlstmError, ModelUnavailable
@@ -222,6 +224,16 @@ def test_scoring_writes_bounds_reasons_and_the_same_bytes_twice(trained):
     assert ((frame["remaining_los_days"] <= 1) == (frame["p_discharge_24h"] >= 0.5)).all()
     top = [reasons[0]["variable"] for reasons in frame["reasons"]]
     assert top.count("severity") > 0.5 * len(top)
+
+
+def test_a_comparison_leaves_a_plot_and_a_json_beside_the_report(trained):
+    place, config, _ = trained
+    comparison = compare_night(place, LAST, config, ["median"])
+    written = json.loads((place.report(LAST) / "comparison.json").read_text())
+    assert [row["name"] for row in written["models"]] == [one.name for one in comparison.models]
+    assert {one.name for one in comparison.models} == {"gbm", "median"}
+    assert written["as_of"] == LAST.isoformat()
+    assert (place.report(LAST) / "comparison.svg").read_bytes().startswith(b"<?xml")
 
 
 def test_changed_weights_are_refused(trained, tmp_path):

@@ -61,13 +61,17 @@ def _newest_stays(partitions: list[Path], cutoff: datetime) -> pd.DataFrame:
     if not partitions:
         return _no_stays()
     query = """
-        select * exclude (version) from (
+        select * exclude (version, retracted) from (
             select *, row_number() over (
                 partition by stay_id order by extract_date desc, source_file desc, source_row desc
             ) as version
-            from read_parquet($paths, union_by_name = true, hive_partitioning = false)
+            from (
+                select * from read_parquet($paths, union_by_name = true, hive_partitioning = false)
+                union all by name
+                select null::boolean as retracted where false
+            )
         )
-        where version = 1 and epoch_us(admitted_at) < $cutoff
+        where version = 1 and not coalesce(retracted, false) and epoch_us(admitted_at) < $cutoff
         order by stay_id
     """
     with connect() as database:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from medlstm.batches import NightlyPoints, Stays, predict_days
-from medlstm.models.spec import Ensemble
+from medlstm.models.ensemble import Ensemble
 
 
 def occlusion_contributions(

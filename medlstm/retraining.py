@@ -5,15 +5,15 @@ from datetime import date
 
 from medlstm.batches import arrange
 from medlstm.config import Config
+from medlstm.devices import choose_device
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.gate import decide
+from medlstm.gradient import Progress
 from medlstm.lake import Workspace
 from medlstm.registry import champion, load_network, save_model
 from medlstm.sequences import StaySequences, load_sequences, stored_scope
 from medlstm.training import (
     Evaluation,
-    Progress,
-    choose_device,
     evaluate,
     nightly_points_of_discharged,
     train_model,

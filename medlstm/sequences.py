@@ -1,7 +1,7 @@
 """Events to binned sequences: one row per stay and observed bin, in Parquet shards by patient."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from medlstm.binning import BinnedStays, BinningPlan, bin_observations
 from medlstm.cohort import Cohort, Scope, connect, epoch_us, load_cohort
 from medlstm.config import Config
 from medlstm.lake import (
+    StagedTables,
     Workspace,
     partition_dates,
     partition_file,
@@ -22,9 +24,9 @@ from medlstm.lake import (
     write_json,
     write_table,
 )
+from medlstm.prefetch import prefetched
 
 MANIFEST = "sequences.json"
-_MICROSECONDS_PER_HOUR = 3_600_000_000
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,16 @@ class SequenceSummary:
     open_stays: int
     rows: int
     variables: int
+
+
+@dataclass(frozen=True)
+class ShardCounts:
+    """What some of the shards hold."""
+
+    stays: int
+    open_stays: int
+    rows: int
+    variables: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -99,20 +111,57 @@ class StaySequences:
 
 
 def build_sequences(workspace: Workspace, as_of: date, config: Config, scope: Scope) -> SequenceSummary:
-    """Bin the observations that the night `as_of` may know, and write them as shards under lake/sequences."""
+    """Bin the observations that the night `as_of` may know, and write them as shards under lake/sequences.
+
+    The same as `build_shards` for all shards, then `finish_sequences`.
+    """
+    counts = build_shards(workspace, as_of, config, scope, range(config.sequences.shards))
+    return finish_sequences(workspace, as_of, config, scope, [counts])
+
+
+def build_shards(
+    workspace: Workspace, as_of: date, config: Config, scope: Scope, shards: Sequence[int]
+) -> ShardCounts:
+    """Write some shards (numbers from 0) in one pass over the observations.
+
+    Shards are independent: several processes may build different ones, and the files are the same as by one.
+    """
     cohort = load_cohort(workspace, as_of, config, scope)
     folder = workspace.sequences(as_of)
     variables = _known_variables(workspace, cohort, config)
+    stays = _with_steps(cohort.frame, config)
+    shard_of = _shard_numbers(stays["patient_id"], config.sequences.shards)
+    members = [np.flatnonzero(shard_of == shard) for shard in shards]
+    schema = _steps_schema(variables)
+    ids = pa.array(stays["stay_id"], pa.string())
     rows = 0
-    for shard, stays in enumerate(_shards(cohort.frame, config.sequences.shards)):
-        sequenced = _with_steps(stays, config)
-        binned = _bin_observations(workspace, cohort, sequenced, variables, config)
-        rows += binned.num_rows
-        write_table(pa.Table.from_pandas(sequenced, preserve_index=False), folder / f"stays-{shard:05d}.parquet")
-        write_table(binned, folder / f"steps-{shard:05d}.parquet")
-    summary = SequenceSummary(
-        as_of, scope, len(cohort.frame), int(cohort.frame["is_open"].sum()), rows, len(variables)
-    )
+    with StagedTables() as staged:
+        paths = {shard: folder / f"steps-{shard:05d}.parquet" for shard in shards}
+        for path in paths.values():
+            staged.open(path, schema)
+        for binned in prefetched(_binned(workspace, cohort, stays, variables, members, config)):
+            staged.write(paths[int(shard_of[binned.stay[0]])], _steps_table(binned, ids, schema))
+            rows += len(binned.stay)
+        for shard, numbers in zip(shards, members, strict=True):
+            of_shard = stays.iloc[numbers].reset_index(drop=True)
+            write_table(pa.Table.from_pandas(of_shard, preserve_index=False), folder / f"stays-{shard:05d}.parquet")
+        staged.commit(list(paths.values()))
+    known = stays.iloc[np.concatenate(members)]
+    return ShardCounts(len(known), int(known["is_open"].sum()), rows, tuple(variables))
+
+
+def binned_stays(workspace: Workspace, cohort: Cohort, config: Config) -> Iterator[BinnedStays]:
+    """The binned rows of all stays of a cohort, without writing them."""
+    stays = _with_steps(cohort.frame, config)
+    variables = _known_variables(workspace, cohort, config)
+    return _binned(workspace, cohort, stays, variables, [np.arange(len(stays))], config)
+
+
+def finish_sequences(
+    workspace: Workspace, as_of: date, config: Config, scope: Scope, counts: Sequence[ShardCounts]
+) -> SequenceSummary:
+    """Write the manifest that makes the shards of `as_of` readable; `counts` are those of all of them."""
+    variables = list(counts[0].variables)
     manifest = {
         "scope": scope,
         "variables": variables,
@@ -120,8 +169,11 @@ def build_sequences(workspace: Workspace, as_of: date, config: Config, scope: Sc
         "single_step": config.sequences.steps == "single",
         "shards": config.sequences.shards,
     }
-    write_json(manifest, folder / MANIFEST)
-    return summary
+    write_json(manifest, workspace.sequences(as_of) / MANIFEST)
+    return SequenceSummary(
+        as_of, scope, sum(one.stays for one in counts), sum(one.open_stays for one in counts),
+        sum(one.rows for one in counts), len(variables),
+    )  # fmt: skip
 
 
 def load_sequences(folder: Path) -> StaySequences:
@@ -160,10 +212,9 @@ def _matrix(binned: pa.Table, variables: list[str]) -> np.ndarray:
     return matrix
 
 
-def _shards(stays: pd.DataFrame, count: int) -> list[pd.DataFrame]:
-    digest = [hashlib.sha256(patient.encode()).digest()[0] * 256 for patient in stays["patient_id"]]
-    shard = np.array(digest, dtype=np.int64) // 256 % count
-    return [stays[shard == index].reset_index(drop=True) for index in range(count)]
+def _shard_numbers(patient_ids: pd.Series, count: int) -> np.ndarray:
+    digests = [hashlib.sha256(patient.encode()).digest()[0] for patient in patient_ids]
+    return np.array(digests, dtype=np.int64) % count
 
 
 def _with_steps(stays: pd.DataFrame, config: Config) -> pd.DataFrame:
@@ -199,66 +250,41 @@ def _known_variables(workspace: Workspace, cohort: Cohort, config: Config) -> li
         return [row[0] for row in database.execute(query, {"paths": paths}).fetchall()]
 
 
-def _bin_observations(
-    workspace: Workspace, cohort: Cohort, stays: pd.DataFrame, variables: list[str], config: Config
-) -> pa.Table:
-    """The last value per stay, step and variable; at one instant the newest extract corrects an older one."""
-    paths = _observation_partitions(workspace, cohort)
+def _binned(
+    workspace: Workspace,
+    cohort: Cohort,
+    stays: pd.DataFrame,
+    variables: list[str],
+    members: list[np.ndarray],
+    config: Config,
+) -> Iterator[BinnedStays]:
+    paths = [Path(path) for path in _observation_partitions(workspace, cohort)]
     if not paths or not variables or stays.empty:
-        return _binned_table(stays, np.empty(0, np.int64), np.empty(0, np.int64), _no_values(variables), variables)
-    query = """
-        select members.position, step, names.position as variable, value from (
-            select stay_id, variable,
-                (epoch_us(observed_at) - start_us) // $bin_us - first_bin as step,
-                arg_max(value, (observed_at, extract_date, source_file, source_row)) as value
-            from read_parquet($paths, hive_partitioning = false) join members using (stay_id)
-            where epoch_us(observed_at) >= start_us and epoch_us(observed_at) < end_us
-            group by all
-        ) join members using (stay_id) join names on names.name = variable
-        where step >= 0 and step < steps
-        order by members.position, step, variable
-    """
-    members = pd.DataFrame(
-        {
-            "stay_id": stays["stay_id"],
-            "position": np.arange(len(stays)),
-            "start_us": epoch_us(stays["admitted_at"]),
-            "end_us": epoch_us(stays["end_at"]),
-            "first_bin": stays["first_bin"],
-            "steps": stays["steps"],
-        }
+        return iter(())
+    plan = BinningPlan(
+        stay_ids=stays["stay_id"].to_numpy(dtype=object),
+        start_us=epoch_us(stays["admitted_at"]),
+        end_us=epoch_us(stays["end_at"]),
+        first_bin=stays["first_bin"].to_numpy(dtype=np.int64),
+        steps=stays["steps"].to_numpy(dtype=np.int64),
+        variables=tuple(variables),
+        bin_hours=config.sequences.bin_hours,
     )
-    names = pd.DataFrame({"name": variables, "position": np.arange(len(variables))})
-    with connect() as database:
-        database.register("members", pa.Table.from_pandas(members, preserve_index=False))
-        database.register("names", pa.Table.from_pandas(names, preserve_index=False))
-        bin_us = config.sequences.bin_hours * _MICROSECONDS_PER_HOUR
-        cells = database.execute(query, {"paths": paths, "bin_us": bin_us}).fetchnumpy()
-    return _pivot(stays, cells, variables)
+    memory_bytes = int(config.workspace.memory_limit_gb * 1e9)
+    return bin_observations(paths, plan, members, memory_bytes, workspace.scratch)
 
 
-def _pivot(stays: pd.DataFrame, cells: dict[str, Any], variables: list[str]) -> pa.Table:
-    stay, step = (np.asarray(cells[name], dtype=np.int64) for name in ("position", "step"))
-    starts = np.ones(len(stay), dtype=bool)
-    starts[1:] = (stay[1:] != stay[:-1]) | (step[1:] != step[:-1])
-    values = np.full((int(starts.sum()), len(variables)), np.nan, dtype=np.float32)
-    values[np.cumsum(starts) - 1, np.asarray(cells["variable"], dtype=np.int64)] = cells["value"]
-    return _binned_table(stays, stay[starts], step[starts], values, variables)
+def _steps_schema(variables: list[str]) -> pa.Schema:
+    """stay_id (a dictionary to the writer, text to readers), step int32, and each variable float32."""
+    fields = [pa.field("stay_id", pa.dictionary(pa.int32(), pa.string())), pa.field("step", pa.int32())]
+    return pa.schema([*fields, *(pa.field(name, pa.float32()) for name in variables)])
 
 
-def _no_values(variables: list[str]) -> np.ndarray:
-    return np.empty((0, len(variables)), dtype=np.float32)
-
-
-def _binned_table(
-    stays: pd.DataFrame, stay: np.ndarray, step: np.ndarray, values: np.ndarray, variables: list[str]
-) -> pa.Table:
-    columns: dict[str, Any] = {
-        "stay_id": pa.array(stays["stay_id"].to_numpy(dtype=object)[stay], pa.string()),
-        "step": pa.array(step, pa.int32()),
-    }
-    columns |= {name: pa.array(values[:, index], pa.float32()) for index, name in enumerate(variables)}
-    return pa.table(columns)
+def _steps_table(binned: BinnedStays, ids: pa.Array, schema: pa.Schema) -> pa.Table:
+    stays, code = np.unique(binned.stay, return_inverse=True)
+    names = pa.DictionaryArray.from_arrays(pa.array(code.astype(np.int32)), ids.take(pa.array(stays)))
+    columns = [names, pa.array(binned.step), *(pa.array(values) for values in binned.values)]
+    return pa.table(columns, schema=schema)
 
 
 def input_hashes(sequences: StaySequences, numeric: list[str], categorical: list[str]) -> list[str]:

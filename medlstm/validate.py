@@ -33,13 +33,16 @@ from medlstm.lake import (
 )
 from medlstm.limits import load_limits
 from medlstm.locking import date_locks
+from medlstm.prefetch import prefetched
 from medlstm.raw_chunks import RawPartition, raw_chunks
 from medlstm.suites import judges_whole_table, load_suite
 from medlstm.tables import MINUTES_AFTER_ADMISSION, dictionary_schema, quarantine_schema
 
 TABLES = ("stays", "observations")
 # Rows of a chunk for each GB of the memory limit: what a chunk needs at its worst, measured.
-_ROWS_PER_GB = 400_000
+_ROWS_PER_GB = 500_000
+# Each date of a group has four files open.
+_DATES_PER_GROUP = 60
 
 
 @dataclass(frozen=True)
@@ -106,21 +109,22 @@ def validate_dates(
 def _groups(
     workspace: Workspace, days: list[date], config: Config, contracts: dict[str, TableContract]
 ) -> Iterator[list[date]]:
-    """Consecutive dates that fit into one chunk. A rule about whole tables, and times that are counted from the
-    admission, which differ by date, need a date of its own."""
+    """Consecutive dates whose stays fit into one chunk: a validation costs as much as half a million rows, so that
+    small dates share them. A rule about whole tables, and times that are counted from the admission, which differ by
+    date, need a date of its own."""
     alone = any(judges_whole_table(one) for contract in contracts.values() for one in contract.suite.expectations)
     limit = rows_per_chunk(config)
     group: list[date] = []
     gathered = 0
     for day in days:
-        partitions = [_raw_partition(workspace, table, day) for table in TABLES]
-        rows = sum(partition.rows() for partition in partitions)
-        single = alone or _has_values(partitions[-1].path, MINUTES_AFTER_ADMISSION)
-        if group and (single or gathered + rows > limit):
+        stays, observations = (_raw_partition(workspace, table, day) for table in TABLES)
+        single = alone or _has_values(observations.path, MINUTES_AFTER_ADMISSION)
+        full = gathered + stays.rows() > limit or len(group) == _DATES_PER_GROUP
+        if group and (single or full):
             yield group
             group, gathered = [], 0
         group.append(day)
-        gathered += rows
+        gathered += stays.rows()
         if single:
             yield group
             group, gathered = [], 0
@@ -173,11 +177,13 @@ class _Run:
         for partition in partitions:
             self._begin(contract, partition)
         admissions = self._admissions(partitions) if table == "observations" else no_admissions
-        for chunk in raw_chunks(partitions, limit, self.workspace.scratch):
-            judged = judge(contract, chunk, admissions, self.counts[table])
-            for day in judged.admitted:
-                self.staged.write(self._admitted(table, day), compacted(judged.admitted[day]))
-                self.staged.write(self._quarantine(table, day), compacted(judged.quarantined[day]))
+        chunks = prefetched(raw_chunks(partitions, limit, self.workspace.scratch))
+        judged = (judge(contract, chunk, admissions, self.counts[table]) for chunk in chunks)
+        # The next chunk is read, and the last one compressed and written, while one is judged.
+        for one in prefetched(judged):
+            for day in one.admitted:
+                self.staged.write(self._admitted(table, day), compacted(one.admitted[day]))
+                self.staged.write(self._quarantine(table, day), compacted(one.quarantined[day]))
         for partition in partitions:
             self.staged.close(self._admitted(table, partition.extract_date))
             self.staged.close(self._quarantine(table, partition.extract_date))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import flows  # noqa: F401  (before Prefect, whose settings are read when it is imported)
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

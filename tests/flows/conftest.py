@@ -11,16 +11,17 @@ NIGHT = START + timedelta(days=17)
 @pytest.fixture(scope="session")
 def server(prefect_api, prefect_home):
     """This process's flows report to the session's server."""
+    from prefect.logging.handlers import APILogHandler
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: prefect_api, PREFECT_HOME: prefect_home}):
         yield prefect_api
+        APILogHandler.flush()
 
 
 @pytest.fixture(scope="session")
 def first_night(server, tmp_path_factory):
     """A small hospital after its first night, which trained: (workspace, summary)."""
-    import flows  # noqa: F401
     from flows.nightly import nightly
     from medlstm.synthetic import simulate_hospital
 

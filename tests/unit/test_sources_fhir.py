@@ -72,7 +72,8 @@ def _delivery(folder):
     )  # fmt: skip
     _write(
         folder, "Condition.ndjson",
-        {"resourceType": "Condition", "id": "c1", "encounter": {"reference": "Encounter/e1"}, "code": _code("I50.1")},
+        {"resourceType": "Condition", "id": "c1", "subject": {"reference": "Patient/p1"},
+         "encounter": {"reference": "Encounter/e1"}, "code": _code("I50.1")},
     )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ class Example(StrEnum):
     physionet2012 = "physionet2012"
     wide_parquet = "wide_parquet"
     fhir = "fhir"
+    meds = "meds"
     tutorial = "tutorial"
     demo = "demo"
 

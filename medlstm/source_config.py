@@ -171,10 +171,31 @@ class FhirSource(Section):
     conditions: dict[str, str] = {}
 
 
+class MedsSource(Section):
+    """A MEDS 0.4 dataset: `data` are its shards and `metadata` its codes.parquet, as paths within the day's folder.
+
+    Codes are named by patterns (* and ?), which a code or one of its parents in codes.parquet may fit; the first fit
+    counts. `admission` begins a stay and `discharge` ends it; `variables` maps patterns to variables; `statics` maps
+    features to patterns, whose value is the number, or else the text that the pattern's last * stands for.
+    `stay_column`: an extra column that names the stay of a row, such as hadm_id.
+    """
+
+    format: Literal["meds"]
+    data: str = "*data/*.parquet"
+    metadata: str = "*metadata/codes.parquet"
+    admission: Annotated[list[str], Field(min_length=1)] = ["HOSPITAL_ADMISSION*"]
+    discharge: Annotated[list[str], Field(min_length=1)] = ["HOSPITAL_DISCHARGE*"]
+    birth: str = "MEDS_BIRTH"
+    death: str = "MEDS_DEATH"
+    statics: dict[str, list[str]] = {"gender": ["GENDER//*"]}
+    variables: dict[str, str] = {}
+    stay_column: str | None = None
+
+
 Source = Annotated[
-    CsvSource | Physionet2012Source | WideParquetSource | FhirSource, Field(discriminator="format")
+    CsvSource | Physionet2012Source | WideParquetSource | FhirSource | MedsSource, Field(discriminator="format")
 ]
-FORMATS = ("csv", "physionet2012", "wide_parquet", "fhir")
+FORMATS = ("csv", "physionet2012", "wide_parquet", "fhir", "meds")
 # The tables within a source's settings, by their names in the file, for error messages.
 SOURCE_PARTS: dict[tuple[str, ...], type[Section]] = {
     ("source", "files"): CsvFileMapping,

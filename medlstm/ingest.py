@@ -1,13 +1,15 @@
 """Landing folder to raw Parquet: every row as the text that was received, every file accounted for."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 
 from medlstm.config import Config
-from medlstm.dictionaries import joined
+from medlstm.dictionaries import compacted, joined
 from medlstm.errors import MedlstmError
 from medlstm.lake import (
     ROW_GROUP_ROWS,
@@ -21,6 +23,7 @@ from medlstm.lake import (
     write_table,
 )
 from medlstm.locking import date_lock
+from medlstm.prefetch import prefetched
 from medlstm.sources.landed import FileRead, Landed, LandingWarning, RowBatch, UnreadableFile
 from medlstm.sources.landing import list_landing, read_landing
 from medlstm.tables import dictionary_schema, raw_columns, raw_schema
@@ -79,6 +82,20 @@ def ingest_date(workspace: Workspace, extract_date: date, config: Config) -> Ing
     return summary
 
 
+def ingest_dates(
+    workspace: Workspace, days: Sequence[date], config: Config, workers: int = 2
+) -> Iterator[IngestSummary]:
+    """As `ingest_date` for each date, in the order given, `workers` of them at a time: dates are independent."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[IngestSummary]] = deque()
+        for day in days:
+            waiting.append(pool.submit(ingest_date, workspace, day, config))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
 def _write_unreadable(workspace: Workspace, summary: IngestSummary) -> None:
     extract_date = summary.extract_date
     files = [(file.source_file, file.reason, extract_date) for file in summary.unreadable]
@@ -94,7 +111,8 @@ def _write_raw(workspace: Workspace, extract_date: date, landed: Iterator[Landed
     warnings: list[str] = []
     with StagedTables() as staged:
         raw = {table: _RawWriter(staged, workspace, table, extract_date, config) for table in TABLES}
-        for item in landed:
+        # The next batch is read while one is compressed and written.
+        for item in prefetched(landed):
             match item:
                 case RowBatch(table, rows):
                     raw[table].add(rows)
@@ -137,7 +155,7 @@ class _RawWriter:
 
     def flush(self) -> None:
         if self._gathered:
-            self.staged.write(self.path, joined(self._gathered))
+            self.staged.write(self.path, compacted(joined(self._gathered)))
         self._gathered = []
 
     def _as_raw(self, batch: pa.Table) -> pa.Table:

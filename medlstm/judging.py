@@ -16,6 +16,7 @@ from medlstm.raw_chunks import text_names
 from medlstm.suites import Suite, SuiteExpectation, applicable, failing_rows
 from medlstm.tables import PROVENANCE, RETRACTED, admitted_schema
 
+_LARGE = 1 << 31
 _KEYS = {"stays": ("stay_id",), "observations": ("stay_id", "observed_at", "variable")}
 
 
@@ -166,13 +167,17 @@ def _dense(part: np.ndarray) -> np.ndarray:
     present = part[~missing]
     if not len(present):
         return np.zeros(len(part), dtype=np.int64)
-    low = int(present.min())
-    shifted = np.where(missing, 0, part - low)
-    for unit in (60_000_000, 1_000_000, 1_000):
-        if not (shifted % unit).any():
-            shifted //= unit
-            break
-    return np.where(missing, 0, shifted + 1)
+    shifted = part - int(present.min())
+    shifted[missing] = 0
+    if shifted.max(initial=0) > _LARGE:
+        for unit in (60_000_000, 1_000_000, 1_000):
+            # The first thousand rows tell in nearly every case that a unit does not fit.
+            if not (shifted[:1000] % unit).any() and not (shifted % unit).any():
+                shifted //= unit
+                break
+    shifted += 1
+    shifted[missing] = 0
+    return shifted
 
 
 def _exact_duplicates(raw: pa.Table, order: np.ndarray, same_key: np.ndarray) -> np.ndarray:

@@ -107,7 +107,12 @@ class StagedTables:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(path)
         self._temporaries[path] = temporary
-        self._writers[path] = pq.ParquetWriter(temporary, schema, compression="zstd", store_schema=False)
+        counted = [one.name for one in schema if pa.types.is_integer(one.type) or pa.types.is_timestamp(one.type)]
+        self._writers[path] = pq.ParquetWriter(
+            temporary, schema, compression="zstd", store_schema=False,
+            use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
+            column_encoding=dict.fromkeys(counted, "DELTA_BINARY_PACKED"),
+        )  # fmt: skip
 
     def write(self, path: Path, table: pa.Table) -> None:
         """Append rows; the table has the schema that the file was opened with."""

@@ -123,8 +123,10 @@ def _no_rows(header: list[str], wanted: set[str], unparsed: list[tuple[int, str]
 
 
 def _read_parquet(path: Path, wanted: set[str]) -> Iterator[_Received]:
-    with pq.ParquetFile(path) as file:
-        header = _unique(file.schema_arrow.names)
+    schema = pq.read_schema(path)
+    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        header = _unique(schema.names)
         yield _no_rows(header, wanted, [])
         read = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=[name for name in header if name in wanted]):
@@ -159,7 +161,7 @@ def _read_delimited(path: Path, wanted: set[str]) -> Iterator[_Received]:
             lines, seen = skipped[seen:], len(skipped)
             numbers = np.arange(read + 1, read + batch.num_rows + len(lines) + 1)
             read += len(numbers)
-            yield _decoded(header, batch, np.setdiff1d(numbers, [number for number, _ in lines]), lines)
+            yield _decoded(header, batch, np.delete(numbers, [number - numbers[0] for number, _ in lines]), lines)
     if skipped[seen:]:
         yield _no_rows(header, wanted, skipped[seen:])
 
@@ -209,6 +211,8 @@ def _as_text(column: pa.Array) -> pa.Array:
         zone = "Z" if column.type.tz else ""
         moments = column.cast(pa.timestamp("us", tz="UTC" if column.type.tz else None))
         return pc.strftime(moments, format=f"%Y-%m-%dT%H:%M:%S{zone}")
+    if pa.types.is_dictionary(column.type):
+        return column.cast(pa.dictionary(pa.int32(), pa.string()))
     return column.cast(pa.string())
 
 
@@ -249,7 +253,7 @@ def _scaled(texts: pa.ChunkedArray, factor: float) -> pa.ChunkedArray | pa.Dicti
     """Numbers as text times `factor`; what is not a number stays as it is, for the contract to refuse."""
     if factor == 1:
         return texts
-    encoded = pc.dictionary_encode(texts).combine_chunks()
+    encoded = pc.dictionary_encode(texts.cast(pa.string())).combine_chunks()
     distinct = pa.array([_scaled_text(text, factor) for text in encoded.dictionary.to_pylist()], pa.string())
     return pa.DictionaryArray.from_arrays(encoded.indices, distinct)
 

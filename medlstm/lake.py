@@ -1,5 +1,6 @@
 """Parquet tables of a workspace, one file per table and date, replaced atomically; all file-system calls live here."""
 
+import hashlib
 import json
 import os
 import re
@@ -49,6 +50,15 @@ class Workspace:
         return self.root / "models"
 
     @property
+    def deliveries(self) -> Path:
+        """What was read as which extract date, one JSON file each."""
+        return self.root / "lake" / "deliveries"
+
+    @property
+    def audit(self) -> Path:
+        return self.root / "lake" / "audit.jsonl"
+
+    @property
     def scratch(self) -> Path:
         """For temporary files without a name."""
         return self.root / "lake" / ".scratch"
@@ -81,6 +91,22 @@ def write_table(table: pa.Table, path: Path) -> None:
     """Write one Parquet file so that a reader sees the old file, the new one, or none, never half."""
     with _replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A Parquet file that was put in place."""
+
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class StagedTables:
@@ -123,15 +149,18 @@ class StagedTables:
         """End the file, still beside its final name."""
         self._writers.pop(path).close()
 
-    def commit(self, paths: Sequence[Path]) -> None:
+    def commit(self, paths: Sequence[Path]) -> list[WrittenFile]:
         """Fsync and rename each file; a reader sees the old one or the new one, never half."""
+        written = []
         for path in paths:
             if path in self._writers:
                 self.close(path)
             temporary = self._temporaries.pop(path)
+            written.append(WrittenFile(path, row_count(temporary), temporary.stat().st_size, sha256_of(temporary)))
             _fsync(temporary)
             temporary.replace(path)
             _fsync(path.parent)
+        return written
 
 
 def sweep_temporaries(folder: Path) -> None:

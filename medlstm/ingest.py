@@ -63,7 +63,7 @@ def dates_to_ingest(workspace: Workspace, as_of: date) -> list[date]:
 
     Files that came late for older dates are part of the date itself; see `medlstm.deliveries`.
     """
-    newest = max((day for day in delivered_dates(workspace) if day < as_of), default=date.min)
+    newest = max(delivered_dates(workspace), default=date.min)
     return [*(day for day in landing_dates(workspace) if newest < day < as_of), as_of]
 
 

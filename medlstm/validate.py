@@ -233,7 +233,7 @@ class _Run:
         )
         try:
             for report in reports:
-                self._check(report, found[report.table], day)
+                self._check(report, found[report.table], reports, day)
         except ContractStopped as error:
             append_audit(self.workspace, "stop", day, self.run, detail={"reason": str(error)})
             return StoppedDate(day, error)
@@ -244,7 +244,9 @@ class _Run:
         _write_reports(self.workspace, reports, day)
         return ValidationSummary(day, reports)
 
-    def _check(self, report: ContractReport, found: tuple[FeedFinding, ...], day: date) -> None:
+    def _check(
+        self, report: ContractReport, found: tuple[FeedFinding, ...], reports: tuple[ContractReport, ...], day: date
+    ) -> None:
         if report.rows_in != report.admitted + report.quarantined + report.exact_duplicates:
             raise MedlstmError(f"{report.table} {day}: rows in are not rows out: {report}")
         stop_if_told(report, day)
@@ -255,7 +257,7 @@ class _Run:
             stop_above_limit(report, self.config, day)
         except ContractStopped:
             self.staged.commit([self._quarantine(report.table, day)])
-            _write_reports(self.workspace, (report,), day)
+            _write_reports(self.workspace, reports, day)
             raise
 
     def _admitted(self, table: str, day: date) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 from medlstm.audit import SourceFile
 from medlstm.errors import LandingError
-from medlstm.lake import Workspace, read_json, sha256_of, write_json
+from medlstm.lake import Workspace, read_json, sha256_of, sweep_temporaries, write_json
 from medlstm.sources.landed import LandingFolder
 from medlstm.sources.landing import list_landing
 
@@ -79,7 +79,9 @@ def write_delivery(workspace: Workspace, delivery: Delivery) -> None:
         }
         for one in delivery.files
     ]
-    write_json({"files": files, "raw": delivery.raw}, _file(workspace, delivery.extract_date))
+    path = _file(workspace, delivery.extract_date)
+    sweep_temporaries(path)
+    write_json({"files": files, "raw": delivery.raw}, path)
 
 
 def delivered_dates(workspace: Workspace) -> list[date]:

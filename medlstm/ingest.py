@@ -163,8 +163,9 @@ def _write_unreadable(workspace: Workspace, summary: IngestSummary) -> None:
     extract_date = summary.extract_date
     files = [(file.source_file, file.reason, extract_date) for file in summary.unreadable]
     records = [dict(zip(FILES_SCHEMA.names, values, strict=True)) for values in files]
-    write_table(pa.Table.from_pylist(records, schema=FILES_SCHEMA),
-                partition_file(workspace.quarantine("files"), extract_date))  # fmt: skip
+    path = partition_file(workspace.quarantine("files"), extract_date)
+    sweep_temporaries(path)
+    write_table(pa.Table.from_pylist(records, schema=FILES_SCHEMA), path)
 
 
 def _write_raw(
@@ -210,7 +211,7 @@ class _RawWriter:
         self.schema = dictionary_schema(raw_schema(columns))
         self.rows = 0
         self._gathered: list[pa.Table] = []
-        sweep_temporaries(self.path.parent)
+        sweep_temporaries(self.path)
         staged.open(self.path, self.schema)
 
     def add(self, rows: pa.Table) -> None:

@@ -163,9 +163,9 @@ class StagedTables:
         return written
 
 
-def sweep_temporaries(folder: Path) -> None:
-    """Remove what a killed run left half-written in a folder that no other run may be writing to."""
-    for leftover in folder.glob(".*.tmp"):
+def sweep_temporaries(path: Path) -> None:
+    """Remove what a killed run left half-written of a file that no other run may be writing."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         leftover.unlink(missing_ok=True)
 
 

@@ -214,7 +214,7 @@ class _Run:
             (self._admitted(table, day), dictionary_schema(contract.schema)),
             (self._quarantine(table, day), dictionary_schema(quarantine_schema(raw.names))),
         ):
-            sweep_temporaries(path.parent)
+            sweep_temporaries(path)
             self.staged.open(path, schema)
 
     def _admissions(self, partitions: list[RawPartition]) -> Admissions:
@@ -270,6 +270,7 @@ class _Run:
 def _write_reports(workspace: Workspace, reports: tuple[ContractReport, ...], day: date) -> None:
     delivery = read_delivery(workspace, day)
     raw = delivery.raw if delivery else {}
+    sweep_temporaries(_report_file(workspace, day))
     write_json({"reports": [asdict(report) for report in reports], "raw": raw}, _report_file(workspace, day))
 
 

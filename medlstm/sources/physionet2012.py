@@ -186,7 +186,7 @@ def _split(
     wide = wide.reindex(columns=[*_DESCRIPTORS, "Weight"])
     for index in np.flatnonzero(wide["RecordID"].isna()):
         unreadable.append(UnreadableFile(names[index], "it has no RecordID at 00:00"))
-    descriptors = pd.DataFrame({"stay_id": wide["RecordID"], "source_file": names})
+    descriptors = pd.DataFrame({"stay_id": wide["RecordID"].astype("str"), "source_file": names})
     for name in (*NUMERIC, *CATEGORICAL):
         descriptors[name] = _known(wide[name], name)
     known = descriptors["stay_id"].notna().to_numpy()
@@ -259,9 +259,14 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
     files = {path: path.name for path in landing.files if path.name.endswith((".txt", *_ARCHIVES))}
     tables = [path for path, name in files.items() if fnmatch(name, _OUTCOMES)]
     recorded = [(landing.name(path), path) for path, name in files.items() if not fnmatch(name, _OUTCOMES)]
-    outcomes = pd.concat([pd.DataFrame({"stay_id": [], "los_days": [], "died": []}, dtype="str"),
-                          *map(read_outcomes, tables)]).drop_duplicates("stay_id")  # fmt: skip
-    yield from (FileRead(landing.name(path)) for path in tables)
+    known = [pd.DataFrame({"stay_id": [], "los_days": [], "died": []}, dtype="str")]
+    for path in tables:
+        try:
+            known.append(read_outcomes(path))
+            yield FileRead(landing.name(path))
+        except LandingError as error:
+            yield UnreadableFile(landing.name(path), str(error).removeprefix(f"{path}: "))
+    outcomes = pd.concat(known).drop_duplicates("stay_id")
     for records in read_records(recorded):
         stays = records.descriptors.merge(outcomes, on="stay_id", how="left", validate="m:1")
         stays = stays.assign(**_placed(stays, landing.extract_date, config))

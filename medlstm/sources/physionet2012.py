@@ -270,7 +270,7 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
     for records in read_records(recorded):
         stays = records.descriptors.merge(outcomes, on="stay_id", how="left", validate="m:1")
         stays = stays.assign(**_placed(stays, landing.extract_date, config))
-        yield RowBatch("stays", _stays(stays))
+        yield RowBatch("stays", _stays(stays, config))
         yield RowBatch("observations", _observations(records))
         for name, lines in records.unparsed().items():
             yield RowBatch("observations", unparsed_rows(name, lines))
@@ -288,9 +288,12 @@ def _placed(stays: pd.DataFrame, extract_date: date, config: Config) -> dict[str
     return {"admitted_at": admitted.dt.as_unit("us"), "discharged_at": discharged.dt.as_unit("us")}
 
 
-def _stays(stays: pd.DataFrame) -> pa.Table:
-    """Raw stays from descriptors with admitted_at, discharged_at (aware), los_days and died (text)."""
-    text = {name: _text(stays[name]) for name in ("los_days", "died", *NUMERIC, *CATEGORICAL)}
+def _stays(stays: pd.DataFrame, config: Config) -> pa.Table:
+    """Raw stays from descriptors with admitted_at, discharged_at (aware), los_days and died (text); of the
+    descriptors those that the workspace declares as features."""
+    declared = {*config.features.numeric, *config.features.categorical}
+    known = [name for name in (*NUMERIC, *CATEGORICAL) if name in declared]
+    text = {name: _text(stays[name]) for name in ("los_days", "died", *known)}
     return pa.table(
         {
             "stay_id": _text(stays["stay_id"]),

@@ -37,6 +37,7 @@ from medlstm.limits import load_limits
 from medlstm.locking import date_locks
 from medlstm.prefetch import prefetched
 from medlstm.raw_chunks import RawPartition, raw_chunks
+from medlstm.releases import read_releases
 from medlstm.suites import judges_whole_table, load_suite
 from medlstm.tables import MINUTES_AFTER_ADMISSION, dictionary_schema, quarantine_schema
 
@@ -197,7 +198,8 @@ class _Run:
             self._begin(contract, partition)
         admissions = self._admissions(partitions) if table == "observations" else no_admissions
         chunks = prefetched(raw_chunks(partitions, limit, self.workspace.scratch))
-        judged = (judge(contract, chunk, admissions, self.counts[table]) for chunk in chunks)
+        released = {day: read_releases(self.workspace, table, day) for day in self.days}
+        judged = (judge(contract, chunk, admissions, self.counts[table], released) for chunk in chunks)
         # The next chunk is read, and the last one compressed and written, while one is judged.
         for one in prefetched(judged):
             for day in one.admitted:

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from medlstm.cohort import epoch_us
-from medlstm.models.spec import Ensemble, ModelSpec
+from medlstm.models.distribution import RemainingStay
+from medlstm.models.ensemble import Ensemble
+from medlstm.models.member import Member, Prediction
+from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
 
 _BATCHES_PER_BUCKET = 20
@@ -23,7 +26,7 @@ class Batch:
     """Padded stays on one device; see ClinicalInputs.forward for the first four.
 
     remaining_days [B, T] is the target (for a censored stay, the time known to remain so far), censored
-    [B, T] bool, steps [B] the valid steps.
+    [B, T] bool, steps [B] the valid steps, died [B] 1 or 0, NaN where it is not known.
     """
 
     values: Tensor
@@ -33,6 +36,7 @@ class Batch:
     remaining_days: Tensor
     censored: Tensor
     steps: Tensor
+    died: Tensor
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -97,8 +101,16 @@ def collate(stays: Stays, index: np.ndarray, device: torch.device) -> Batch:
         ((duration - elapsed) / 24).astype(np.float32),
         censored.copy(),
         steps,
+        died(source.stays).astype(np.float32)[index],
     )
     return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
+
+
+def died(stays: pd.DataFrame) -> np.ndarray:
+    """1 or 0 for each stay [n], float64, NaN where it is not known."""
+    if "died" not in stays:
+        return np.full(len(stays), np.nan)
+    return stays["died"].astype("boolean").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _elapsed_hours(source: StaySequences, index: np.ndarray, length: int, duration: np.ndarray) -> np.ndarray:
@@ -128,19 +140,92 @@ def ordered_batches(steps: np.ndarray, batch_size: int = _SCORING_BATCH) -> Iter
         yield order[first : first + batch_size]
 
 
-def predict_days(network: Ensemble, stays: Stays, points: NightlyPoints, device: torch.device) -> np.ndarray:
-    """Remaining days, float64 [m], at the given stays and steps."""
-    offsets = np.cumsum(stays.sequences.steps) - stays.sequences.steps
-    every_step = np.empty(int(stays.sequences.steps.sum()), dtype=np.float64)
-    network.eval()
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says at m points: the point in days [m], the distribution where the model gives one, and the
+    probability of dying in hospital [m] where that is trained."""
+
+    days: np.ndarray
+    remaining: RemainingStay | None
+    mortality: np.ndarray | None
+
+    def mean_days(self) -> np.ndarray:
+        """The mean of the distribution, or the point where there is none."""
+        return self.days if self.remaining is None else self.remaining.mean()
+
+    def after(self, passed_days: np.ndarray) -> "Predictions":
+        """What remains, given that so many days [m] more have passed and the stay has not ended."""
+        if not passed_days.any():
+            return self
+        if self.remaining is None:
+            return Predictions(np.maximum(self.days - passed_days, 0.0), None, self.mortality)
+        later = self.remaining.after(passed_days)
+        return Predictions(later.median(), later, self.mortality)
+
+
+def predict(network: Ensemble | Member, stays: Stays, points: NightlyPoints, device: torch.device) -> Predictions:
+    """Predictions at the given stays and steps, in double precision: the same alone and in any company.
+
+    The point is the median of a distribution, or the output of a head that gives a point only.
+    """
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    network = network.to(device, dtype).eval()
+    collected: list[tuple[np.ndarray, Prediction]] = []
     with torch.inference_mode():
-        for index in ordered_batches(stays.sequences.steps):
-            batch = collate(stays, index, device)
-            days = network(*batch.inputs).to("cpu", torch.float64).numpy()
-            for row, stay in enumerate(index):
-                count = stays.sequences.steps[stay]
-                every_step[offsets[stay] : offsets[stay] + count] = days[row, :count]
-    return every_step[offsets[points.stay] + points.step]
+        for within, batch, row, step in batches_at(stays, points, device):
+            values, numeric, codes, elapsed = batch.inputs
+            raw = values.to(dtype), numeric.to(dtype), codes, elapsed.to(dtype)
+            collected.append((within, network.at(raw, row, step)))
+    return _joined(network.spec, len(points.stay), collected)
+
+
+def batches_at(
+    stays: Stays, points: NightlyPoints, device: torch.device
+) -> Iterator[tuple[np.ndarray, Batch, Tensor, Tensor]]:
+    """The stays that have points, in batches: which points [k] these are, the batch, and the row and step of each."""
+    order = np.argsort(points.stay, kind="stable")
+    wanted, starts, sizes = np.unique(points.stay[order], return_index=True, return_counts=True)
+    for chosen in ordered_batches(stays.sequences.steps[wanted]):
+        within = np.concatenate([order[starts[one] : starts[one] + sizes[one]] for one in chosen])
+        row = torch.from_numpy(np.repeat(np.arange(len(chosen)), sizes[chosen])).to(device)
+        step = torch.from_numpy(points.step[within]).to(device)
+        yield within, collate(stays, wanted[chosen], device), row, step
+
+
+def _joined(spec: ModelSpec, count: int, collected: list[tuple[np.ndarray, Prediction]]) -> Predictions:
+    def column(parts: list[Tensor | None]) -> np.ndarray | None:
+        if not parts or any(part is None for part in parts):
+            return None
+        arrays = [part.to("cpu", torch.float64).numpy() for part in parts if part is not None]
+        joined = np.empty((count, *arrays[0].shape[1:]))
+        for (within, _), array in zip(collected, arrays, strict=True):
+            joined[within] = array
+        return joined
+
+    days = column([said.days for _, said in collected])
+    survival = column([said.survival for _, said in collected])
+    mortality = column([said.mortality for _, said in collected])
+    limit = np.inf if spec.horizon_days is None else spec.horizon_days
+    if survival is None:
+        return Predictions(np.minimum(np.empty(0) if days is None else days, limit), None, mortality)
+    remaining = RemainingStay(np.array(spec.edges_days), spec.tail_days, survival)
+    return Predictions(remaining.median(), remaining, mortality)
+
+
+def predict_days(
+    network: Ensemble | Member, stays: Stays, points: NightlyPoints, device: torch.device
+) -> np.ndarray:
+    """The point predictions in days, float64 [m]; see `predict`."""
+    return predict(network, stays, points, device).days
+
+
+def elapsed_days(sequences: StaySequences, points: NightlyPoints) -> np.ndarray:
+    """Days from admission to the close of each point's step, float64 [m]."""
+    if sequences.single_step:
+        return np.zeros(len(points.stay))
+    closes = (sequences.first_bin[points.stay] + points.step + 1) * float(sequences.bin_hours)
+    duration = np.maximum(sequences.stays["duration_hours"].to_numpy(dtype=np.float64), 0.0)[points.stay]
+    return np.minimum(closes, duration) / 24
 
 
 def last_points(sequences: StaySequences) -> NightlyPoints:
@@ -168,3 +253,8 @@ def nightly_points(sequences: StaySequences, cutoff: datetime) -> NightlyPoints:
     stay, step = stay[kept], step[kept]
     closes = (sequences.first_bin[stay] + step + 1) * float(sequences.bin_hours)
     return NightlyPoints(stay, step, np.maximum(duration[stay] - closes, 0.0) / 24)
+
+
+def valid_steps(steps: Tensor, length: int) -> Tensor:
+    """A mask [B, length], true on the steps that a stay has."""
+    return torch.arange(length, device=steps.device).unsqueeze(0) < steps.unsqueeze(1)

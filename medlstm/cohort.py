@@ -4,14 +4,16 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import duckdb
 import numpy as np
 import pandas as pd
 
 from medlstm.config import Config
 from medlstm.lake import Workspace, partitions_until
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Scope = Literal["open", "all"]
 SPLITS = ("test", "calibration", "validation", "train")
@@ -30,8 +32,11 @@ class Cohort:
     frame: pd.DataFrame
 
 
-def connect(memory_limit: str = "2GB") -> duckdb.DuckDBPyConnection:
+def connect(memory_limit: str = "2GB") -> "DuckDBPyConnection":
     """An in-process DuckDB that never fetches extensions and stays within `memory_limit`."""
+    # A module that refers to duckdb and outlives it in a flow's context makes it print its leaks at exit.
+    import duckdb
+
     return duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from medlstm.errors import ConfigError
+from medlstm.models.names import model_names
 
 CONFIG_NAME = "medlstm.toml"
 ENVIRONMENT_PREFIX = "MEDLSTM_"
@@ -124,14 +125,29 @@ class SequencesSection(Section):
 
 
 class ModelSection(Section):
-    name: Literal["lstm"] = "lstm"
+    """`horizon_days`: a longer remaining stay counts as that long. `hazard_bins`: how finely days are told apart.
+    `sharpness`: how far an averaged distribution is moved away from the usual one (1: not at all)."""
+
+    name: str = "lstm"
     hidden_units: Annotated[int, Field(ge=1, le=4096)] = 64
     layers: Annotated[int, Field(ge=1, le=8)] = 2
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    head: Literal["smooth_log", "mse", "mae", "msle"] = "smooth_log"
+    head: Literal["hazard", "quantile", "smooth_log", "mse", "mae", "msle"] = "hazard"
     supervise: Literal["every_step", "last_step"] = "every_step"
     inputs: Literal["clinical", "plain"] = "clinical"
+    summaries: bool = True
+    mortality: bool = False
+    hazard_bins: Annotated[int, Field(ge=2, le=200)] = 24
+    horizon_days: Annotated[float, Field(gt=0, le=3650)] | None = None
+    sharpness: Annotated[float, Field(ge=0.5, le=3)] = 1.0
     members: Annotated[int, Field(ge=1, le=32)] = 1
+
+    @field_validator("name")
+    @classmethod
+    def _known_name(cls, value: str) -> str:
+        if value not in model_names():
+            raise ValueError(f"must be one of {', '.join(model_names())}")
+        return value
 
 
 class TrainingSection(Section):
@@ -148,10 +164,14 @@ class TrainingSection(Section):
     patience_epochs: Annotated[int, Field(ge=1, le=1000)] = 5
     max_minutes: Annotated[float, Field(gt=0, le=10080)] = 60
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    mortality_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
+    lab_cutoff_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    observation_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     calibration_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    cpu_threads: Annotated[int, Field(ge=1, le=256)] = 1
 
 
 class ScoringSection(Section):

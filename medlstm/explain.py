@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from medlstm.batches import NightlyPoints, Stays, predict_days
-from medlstm.models.spec import Ensemble
+from medlstm.models.ensemble import Ensemble
 
 
 def occlusion_contributions(
@@ -14,29 +14,37 @@ def occlusion_contributions(
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of all inputs [k] and their contributions in days [m, k]: the prediction minus that without the input.
 
-    A hidden variable is one never observed; a hidden static is unknown. Elapsed time is never hidden.
+    A hidden variable is one never observed; a hidden number is unknown, which the model takes for the median. A
+    hidden category is the mean over all stays' categories: a model that was never shown an unknown one would
+    answer at random. Elapsed time is never hidden.
     """
     spec = network.spec
     names = (*spec.variables, *spec.numeric, *spec.categories)
-    contributions = np.empty((len(predicted_days), len(names)))
+    contributions = np.zeros((len(predicted_days), len(names)))
     for column, name in enumerate(names):
-        contributions[:, column] = predicted_days - predict_days(network, _hide(stays, network, name), points, device)
+        for weight, hidden in _hide(stays, network, name):
+            contributions[:, column] += weight * (predicted_days - predict_days(network, hidden, points, device))
     return names, contributions
 
 
-def _hide(stays: Stays, network: Ensemble, name: str) -> Stays:
+def _hide(stays: Stays, network: Ensemble, name: str) -> list[tuple[float, Stays]]:
+    """What stands in for the hidden input, with the weight of each stand-in."""
     spec = network.spec
     if name in spec.variables:
         values = stays.sequences.values.copy()
         values[:, spec.variables.index(name)] = np.nan
-        return replace(stays, sequences=replace(stays.sequences, values=values))
+        return [(1.0, replace(stays, sequences=replace(stays.sequences, values=values)))]
     if name in spec.numeric:
         numeric = stays.numeric.copy()
         numeric[:, spec.numeric.index(name)] = np.nan
-        return replace(stays, numeric=numeric)
-    codes = stays.codes.copy()
-    codes[:, list(spec.categories).index(name)] = -1
-    return replace(stays, codes=codes)
+        return [(1.0, replace(stays, numeric=numeric))]
+    column = list(spec.categories).index(name)
+    shares = []
+    for code, count in zip(*np.unique(stays.codes[:, column], return_counts=True), strict=True):
+        codes = stays.codes.copy()
+        codes[:, column] = code
+        shares.append((count / len(codes), replace(stays, codes=codes)))
+    return shares
 
 
 def largest_reasons(names: tuple[str, ...], contributions: np.ndarray, count: int) -> list[list[dict[str, object]]]:

@@ -5,25 +5,33 @@ Everything is fitted on training stays only and ends up in the model's own buffe
 
 import numpy as np
 import torch
+from scipy.stats import skew
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
-from medlstm.batches import Stays
+from medlstm.batches import NightlyPoints, Stays
 from medlstm.config import Config
-from medlstm.models.inputs import RawInputs
+from medlstm.models.distribution import fit_edges
+from medlstm.models.inputs import RawInputs, unskewed
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
 
 _CLIP_QUANTILES = (0.001, 0.999)
 _MIN_STAYS_WITH_VARIABLE = 5
 _MIN_SHARE_WITH_VARIABLE = 0.005
+_MIN_VALUES_FOR_SKEW = 20
 _ROWS_PER_CHUNK = 200_000
 
 
-def fit_spec(training: StaySequences, config: Config) -> ModelSpec:
-    """The inputs and the architecture of a new model, from the configuration and the training stays."""
+def fit_spec(training: StaySequences, points: NightlyPoints, config: Config) -> ModelSpec:
+    """The inputs, the architecture and the day bins of a new model, from the configuration and training stays.
+
+    `points` are those of the training stays at which the model will be asked.
+    """
     model = config.model
+    known = ~training.stays["is_open"].to_numpy(dtype=bool)[points.stay]
+    edges, tail = fit_edges(points.remaining_days[known], model.hazard_bins, model.horizon_days)
     return ModelSpec(
         name=model.name,
         head=model.head,
@@ -32,6 +40,12 @@ def fit_spec(training: StaySequences, config: Config) -> ModelSpec:
         layers=model.layers,
         dropout=model.dropout,
         members=model.members,
+        summaries=model.summaries,
+        mortality=model.mortality,
+        edges_days=edges,
+        tail_days=tail,
+        horizon_days=model.horizon_days,
+        sharpness=model.sharpness,
         variables=_usable_variables(training, config),
         numeric=tuple(config.features.numeric),
         categories={name: _categories(training, name) for name in config.features.categorical},
@@ -61,13 +75,14 @@ def fit_buffers(training: Stays) -> dict[str, Tensor]:
     """Clip limits, means and scales of variables and statics, float32; NaN is ignored, a constant has scale 1."""
     values = training.sequences.values
     lower, upper = _clip_limits(values)
-    mean, scale = _fit_scaler(np.clip(values, lower, upper))
+    offset = _skew_offsets(np.clip(values, lower, upper), lower)
+    mean, scale = _fit_scaler(_unskewed(np.clip(values, lower, upper), offset))
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     statics = training.numeric.astype(np.float64)
     median = imputer.fit(statics).statistics_ if statics.shape[1] else np.empty(0)
     static_mean, static_scale = _fit_scaler(statics)
     arrays = {
-        "lower": lower, "upper": upper, "mean": mean, "scale": scale,
+        "lower": lower, "upper": upper, "skew_offset": offset, "mean": mean, "scale": scale,
         "static_median": np.nan_to_num(median), "static_mean": static_mean, "static_scale": static_scale,
     }  # fmt: skip
     return {name: torch.as_tensor(array, dtype=torch.float32) for name, array in arrays.items()}
@@ -85,6 +100,23 @@ def _clip_limits(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         seen = column[~np.isnan(column)]
         limits[:, index] = np.quantile(seen, _CLIP_QUANTILES) if len(seen) else (-np.inf, np.inf)
     return limits[0], limits[1]
+
+
+def _skew_offsets(clipped: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """Per variable the offset of the logarithm, its median, where that makes the values less skewed; else infinity."""
+    offsets = np.full(clipped.shape[1], np.inf)
+    for index, column in enumerate(clipped.T):
+        seen = column[~np.isnan(column)].astype(np.float64)
+        if len(seen) < _MIN_VALUES_FOR_SKEW or lower[index] < 0 or np.median(seen) <= 0:
+            continue
+        median = float(np.median(seen))
+        if abs(skew(np.log(seen + median))) < abs(skew(seen)):
+            offsets[index] = median
+    return offsets
+
+
+def _unskewed(clipped: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    return unskewed(torch.from_numpy(clipped), torch.as_tensor(offsets, dtype=torch.float32)).numpy()
 
 
 def _fit_scaler(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

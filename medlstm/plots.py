@@ -139,6 +139,21 @@ def loss_curve(epochs: Sequence[int], training: Sequence[float], validation: Seq
         return _data_uri(figure)
 
 
+def errors_by_model(rows: Sequence[tuple[str, float, float, float]], reference: str) -> str:
+    """Difference of each model's mean absolute error (days) to the reference's: (name, mean, lower, upper), the best
+    first; bars are 95 % bounds."""
+    with matplotlib.style.context(STYLE, after_reset=True):
+        figure, axes = _canvas(0.9 + 0.26 * len(rows))
+        for place, (_, mean, lower, upper) in enumerate(reversed(rows)):
+            colour = BLUE if upper < 0 else VERMILION if lower > 0 else GREY
+            axes.plot([lower, upper], [place, place], color=colour)
+            axes.plot([mean], [place], color=colour, marker="o")
+        axes.axvline(0, color=INK, linestyle="--", linewidth=1)
+        axes.set_yticks(range(len(rows)), [name for name, *_ in reversed(rows)])
+        axes.set_xlabel(f"mean error less that of {reference} (days; left is better)")
+        return _data_uri(figure)
+
+
 def _canvas(height_inches: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
     FigureCanvasSVG(figure)

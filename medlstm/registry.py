@@ -10,10 +10,12 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict
 
 from medlstm.errors import MedlstmError
-from medlstm.intervals import ConformalInterval
+from medlstm.gradient import EpochLoss
+from medlstm.intervals import Interval
 from medlstm.lake import Workspace, read_json, write_bytes, write_json
-from medlstm.models.spec import Ensemble, ModelSpec
-from medlstm.training import EpochLoss, Evaluation, TrainedModel
+from medlstm.models.ensemble import Ensemble
+from medlstm.models.spec import ModelSpec
+from medlstm.training import Evaluation, TrainedModel
 
 _REGISTRY = "registry.json"
 
@@ -28,7 +30,7 @@ class ModelRecord(BaseModel):
     promoted: bool
     note: str
     spec: ModelSpec
-    interval: ConformalInterval
+    interval: Interval
     baseline_median_days: float
     parameters: int
     training_stays: int
@@ -104,15 +106,17 @@ def _read_record(folder: Path) -> ModelRecord:
     raw = read_json(folder / "model.json")
     interval = raw["interval"]
     for bound, fill in (("lower_offset", float("-inf")), ("upper_offset", float("inf"))):
+        if bound not in interval:
+            continue
         interval[bound] = fill if interval[bound] is None else interval[bound]
     return ModelRecord.model_validate(raw)
 
 
 def _without_infinities(record: ModelRecord) -> dict[str, Any]:
     """JSON has no infinity: a bound that too few stays could tell becomes null."""
-    return record.model_dump(mode="json") | {
-        "interval": {
-            name: value if isinstance(value, float) and abs(value) != float("inf") else None
-            for name, value in asdict(record.interval).items()
-        }
+    interval = asdict(record.interval)
+    finite = {
+        name: None if isinstance(value, float) and abs(value) == float("inf") else value
+        for name, value in interval.items()
     }
+    return record.model_dump(mode="json") | {"interval": finite}

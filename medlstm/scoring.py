@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from medlstm.batches import arrange, last_points, predict_days
+from medlstm.batches import Predictions, arrange, last_points, predict
 from medlstm.config import Config
+from medlstm.devices import choose_device, cpu_threads
 from medlstm.errors import ModelUnavailable
 from medlstm.explain import largest_reasons, occlusion_contributions
 from medlstm.lake import Workspace, partition_file, write_table
 from medlstm.registry import ModelRecord, champion, load_network, training_due
 from medlstm.sequences import StaySequences, input_hashes, load_sequences
 from medlstm.tables import PREDICTIONS_SCHEMA
-from medlstm.training import choose_device
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def score_night(workspace: Workspace, as_of: date, config: Config) -> ScoreSumma
     stale = training_due(workspace, as_of, config.training.retrain_every_days)
     sequences = load_sequences(workspace.sequences(as_of))
     sequences = sequences.select(sequences.stays["is_open"].to_numpy(dtype=bool))
-    table = score_stays(workspace, record, sequences, as_of, config, stale)
+    with cpu_threads(config.training.cpu_threads):
+        table = score_stays(workspace, record, sequences, as_of, config, stale)
     write_table(table, partition_file(workspace.predictions, as_of, key="as_of"))
     return ScoreSummary(as_of, table.num_rows, record.version, stale)
 
@@ -53,13 +55,13 @@ def score_stays(
     network = network.to(device)
     stays, points = arrange(sequences, spec), last_points(sequences)
     elapsed = sequences.stays["duration_hours"].to_numpy(dtype=np.float64) / 24
-    predicted = predict_days(network, stays, points, device)
+    predicted = predict(network, stays, points, device)
     # A stay of one step is predicted at its admission: what has passed since is known.
     passed = elapsed if sequences.single_step else np.zeros_like(elapsed)
-    remaining = np.maximum(predicted - passed, 0.0)
-    lower = np.maximum(record.interval.lower(predicted) - passed, 0.0)
-    upper = np.maximum(record.interval.upper(predicted) - passed, 0.0)
-    names, contributions = occlusion_contributions(network, stays, points, predicted, device)
+    since = predicted.after(passed)
+    lower, upper = record.interval.bounds(since, elapsed)
+    remaining = since.days
+    names, contributions = occlusion_contributions(network, stays, points, predicted.days, device)
     columns = {
         "stay_id": pa.array(sequences.stays["stay_id"], pa.string()),
         "as_of": pa.array([as_of] * len(sequences), pa.date32()),
@@ -69,6 +71,8 @@ def score_stays(
         "remaining_los_days_upper": pa.array(upper, mask=~np.isfinite(upper)),
         "interval_coverage": np.full(len(sequences), record.interval.coverage),
         "los_days": elapsed + remaining,
+        **{f"p_discharge_{24 * days}h": _leaves_within(since, days) for days in (1, 2, 3)},
+        "mortality_risk": since.mortality if since.mortality is not None else [None] * len(sequences),
         "model_version": pa.array([record.version] * len(sequences), pa.string()),
         "stale": pa.array([stale] * len(sequences), pa.bool_()),
         "reasons": largest_reasons(names, contributions, config.scoring.top_reasons),
@@ -77,6 +81,17 @@ def score_stays(
         ),
         "baseline_remaining_days": np.maximum(record.baseline_median_days - passed, 0.0),
     }
+    return _as_table(columns)
+
+
+def _leaves_within(predictions: Predictions, days: int) -> np.ndarray | list[None]:
+    """The probability [m] of a discharge within so many days, or nothing where the head gives a point only."""
+    if predictions.remaining is None:
+        return [None] * len(predictions.days)
+    return predictions.remaining.ended_within(days)
+
+
+def _as_table(columns: dict[str, Any]) -> pa.Table:
     table = pa.table([pa.array(columns[field.name], field.type) for field in PREDICTIONS_SCHEMA],
                      schema=PREDICTIONS_SCHEMA)  # fmt: skip
     return table.sort_by("stay_id")

@@ -57,6 +57,10 @@ PREDICTIONS_SCHEMA = pa.schema(
         pa.field("remaining_los_days_upper", pa.float64()),
         pa.field("interval_coverage", pa.float64()),
         pa.field("los_days", pa.float64()),
+        pa.field("p_discharge_24h", pa.float64()),
+        pa.field("p_discharge_48h", pa.float64()),
+        pa.field("p_discharge_72h", pa.float64()),
+        pa.field("mortality_risk", pa.float64()),
         pa.field("model_version", pa.string()),
         pa.field("stale", pa.bool_()),
         pa.field(

@@ -1,6 +1,7 @@
-"""The input layers: imputation, masks, time gaps, clipping and scaling, on the device, as part of the model."""
+"""The input layers: skew transform, imputation, masks, time gaps, clipping and scaling, as part of the model."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -8,16 +9,28 @@ from torch import Tensor, nn
 _GAP_CAP_HOURS = 168.0
 
 
+class Observed(NamedTuple):
+    """Scaled values per step and variable, each [B, T, V]: as measured (0 where nothing was), the last one seen
+    (0, the mean, before the first), whether one was measured here, and the age of the last in [0, 1]."""
+
+    scaled: Tensor
+    filled: Tensor
+    seen: Tensor
+    gap: Tensor
+
+
 class RawInputs(nn.Module):
     """What both input layers share: buffers, scaling and one-hot categories.
 
-    Buffers come from training stays only: mean, scale, lower, upper [V]; static mean, scale, median [S].
+    Buffers come from training stays only: mean, scale, lower, upper, skew_offset [V] (infinite: not skewed);
+    static mean, scale, median [S].
     """
 
     mean: Tensor
     scale: Tensor
     lower: Tensor
     upper: Tensor
+    skew_offset: Tensor
     static_mean: Tensor
     static_scale: Tensor
     static_median: Tensor
@@ -27,22 +40,24 @@ class RawInputs(nn.Module):
         super().__init__()
         self.bin_hours = bin_hours
         self.category_sizes = category_sizes
-        for name, fill in (("mean", 0.0), ("scale", 1.0), ("lower", -torch.inf), ("upper", torch.inf)):
+        self.static_features = numeric + sum(category_sizes)
+        for name, fill in (("mean", 0.0), ("scale", 1.0), ("lower", -torch.inf), ("upper", torch.inf),
+                           ("skew_offset", torch.inf)):  # fmt: skip
             self.register_buffer(name, torch.full((variables,), fill))
         for name, fill in (("static_mean", 0.0), ("static_scale", 1.0), ("static_median", 0.0)):
             self.register_buffer(name, torch.full((numeric,), fill))
 
     def _scaled(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Clipped and scaled values, 0 (the mean) where nothing was observed; and where something was."""
+        """Clipped, unskewed and scaled values, 0 (the mean) where nothing was observed; and where something was."""
         seen = ~torch.isnan(values)
-        scaled = (torch.clamp(values, self.lower, self.upper) - self.mean) / self.scale
-        return torch.where(seen, scaled, 0.0), seen
+        clipped = torch.clamp(values, self.lower, self.upper)
+        even = unskewed(clipped, self.skew_offset)
+        return torch.where(seen, (even - self.mean) / self.scale, 0.0), seen
 
-    def _statics(self, numeric: Tensor, codes: Tensor, steps: int) -> Tensor:
-        """Scaled numbers (the median where unknown) and one-hot categories, the same at each step."""
+    def statics(self, numeric: Tensor, codes: Tensor) -> Tensor:
+        """Scaled numbers (the median where unknown) and one-hot categories [B, S']."""
         known = torch.where(torch.isnan(numeric), self.static_median, numeric)
-        statics = torch.cat([(known - self.static_mean) / self.static_scale, self._one_hot(codes)], dim=-1)
-        return statics.unsqueeze(1).expand(-1, steps, -1)
+        return torch.cat([(known - self.static_mean) / self.static_scale, self._one_hot(codes)], dim=-1)
 
     def _one_hot(self, codes: Tensor) -> Tensor:
         """One column a category; a category that training never saw is all zeros."""
@@ -52,18 +67,30 @@ class RawInputs(nn.Module):
         ]
         return torch.cat(columns, dim=-1) if columns else self.mean.new_zeros((len(codes), 0))
 
+    def observe(self, values: Tensor) -> Observed:
+        """Forward fill of raw values [B, T, V] (NaN unobserved)."""
+        scaled, seen = self._scaled(values)
+        position = torch.arange(values.shape[1], device=values.device).view(1, -1, 1)
+        last = torch.where(seen, position, -1).cummax(dim=1).values
+        ever = last >= 0
+        filled = torch.where(ever, scaled.gather(1, last.clamp(min=0)), 0.0)
+        gap_hours = torch.where(ever, (position - last).to(values.dtype) * self.bin_hours, _GAP_CAP_HOURS)
+        gap = torch.log1p(gap_hours.clamp(max=_GAP_CAP_HOURS)) / math.log1p(_GAP_CAP_HOURS)
+        return Observed(scaled, filled, seen, gap)
+
 
 class PlainInputs(RawInputs):
     """The tutorial's inputs: the mean where a value is missing, scaled, beside the statics; no masks or gaps."""
 
     def __init__(self, variables: int, numeric: int, category_sizes: list[int], bin_hours: int) -> None:
         super().__init__(variables, numeric, category_sizes, bin_hours)
-        self.features = variables + numeric + sum(category_sizes)
+        self.features = variables + self.static_features
 
     def forward(self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> Tensor:
         """Features [B, T, F]; arguments as in ClinicalInputs.forward."""
         scaled, _ = self._scaled(values)
-        return torch.cat([scaled, self._statics(numeric, codes, elapsed_hours.shape[1])], dim=-1)
+        statics = self.statics(numeric, codes).unsqueeze(1).expand(-1, values.shape[1], -1)
+        return torch.cat([scaled, statics], dim=-1)
 
 
 class ClinicalInputs(RawInputs):
@@ -74,23 +101,22 @@ class ClinicalInputs(RawInputs):
 
     def __init__(self, variables: int, numeric: int, category_sizes: list[int], bin_hours: int) -> None:
         super().__init__(variables, numeric, category_sizes, bin_hours)
-        self.features = 3 * variables + numeric + sum(category_sizes) + 1
+        self.features = 3 * variables + self.static_features + 1
 
     def forward(self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> Tensor:
         """Features [B, T, F] from values [B, T, V] (NaN unobserved), numeric [B, S] (NaN unknown), codes [B, C]
         (-1 unknown) and elapsed_hours [B, T]."""
-        filled, observed, gap = self._forward_fill(values)
-        statics = self._statics(numeric, codes, values.shape[1])
-        elapsed = torch.log1p(elapsed_hours / 24).unsqueeze(-1)
-        return torch.cat([filled, observed, gap, statics, elapsed], dim=-1)
+        return self.features_of(self.observe(values), numeric, codes, elapsed_hours)
 
-    def _forward_fill(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The last value seen (scaled; 0, the mean, before the first), whether it is new, and its age in [0, 1]."""
-        scaled, seen = self._scaled(values)
-        position = torch.arange(values.shape[1], device=values.device).view(1, -1, 1)
-        last = torch.where(seen, position, -1).cummax(dim=1).values
-        ever = last >= 0
-        filled = torch.where(ever, scaled.gather(1, last.clamp(min=0)), 0.0)
-        gap_hours = torch.where(ever, (position - last).to(values.dtype) * self.bin_hours, _GAP_CAP_HOURS)
-        gap = torch.log1p(gap_hours.clamp(max=_GAP_CAP_HOURS)) / math.log1p(_GAP_CAP_HOURS)
-        return filled, seen.to(values.dtype), gap
+    def features_of(self, observed: Observed, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> Tensor:
+        """Features [B, T, F] of values that were observed before."""
+        statics = self.statics(numeric, codes).unsqueeze(1).expand(-1, observed.filled.shape[1], -1)
+        elapsed = torch.log1p(elapsed_hours / 24).unsqueeze(-1)
+        seen = observed.seen.to(observed.filled.dtype)
+        return torch.cat([observed.filled, seen, observed.gap, statics, elapsed], dim=-1)
+
+
+def unskewed(values: Tensor, offset: Tensor) -> Tensor:
+    """log(value + offset) where the offset [V] is finite (values are not negative there), else the value."""
+    skewed = torch.isfinite(offset)
+    return torch.where(skewed, torch.log(values.clamp(min=0.0) + torch.where(skewed, offset, 1.0)), values)

@@ -17,7 +17,8 @@ from medlstm.batches import (
     shuffled_batches,
 )
 from medlstm.metrics import interval_coverage, mean_absolute_error
-from medlstm.models.spec import Ensemble, ModelSpec
+from medlstm.models.ensemble import Ensemble
+from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
 
 CUTOFF = datetime(2026, 1, 11, tzinfo=UTC)
@@ -48,7 +49,7 @@ def _sequences(durations_hours, bin_hours=1):
 @pytest.fixture
 def spec():
     return ModelSpec(
-        name="lstm", head="smooth_log", inputs="clinical", hidden_units=6, layers=1, dropout=0.0, members=2,
+        name="lstm", head="hazard", inputs="clinical", hidden_units=6, layers=1, dropout=0.0, members=2,
         variables=("temp", "hr"), numeric=("age",), categories={"ward": ("a", "b")}, bin_hours=1, single_step=False,
     )  # fmt: skip
 

@@ -1,26 +1,71 @@
+import numpy as np
 import pytest
 import torch
 
-from medlstm.models.heads import RegressionHead
-from medlstm.models.inputs import ClinicalInputs
-from medlstm.models.lstm import LstmModel, last_valid, valid_steps
+from medlstm.batches import valid_steps
+from medlstm.models.augmentation import rare_variables, sampled_less_often
+from medlstm.models.ensemble import Ensemble, build_member
+from medlstm.models.inputs import ClinicalInputs, unskewed
+from medlstm.models.member import StepNetwork, TableMember, TableRows
+from medlstm.models.names import model_names
+from medlstm.models.spec import ModelSpec
+from medlstm.models.summaries import BRANCH_STATISTICS, branch_summaries, table_features
+
+NETWORKS = ("lstm", "lstm_attention", "cnn_lstm", "rnn", "gru", "mlp", "cnn")
+EDGES = (0.0, 0.5, 1.5, 3.0, 6.0, 12.0)
 
 
-@pytest.fixture
-def model():
-    torch.manual_seed(0)
-    return LstmModel(ClinicalInputs(3, 2, [2, 4], bin_hours=1), hidden_units=8, layers=2, dropout=0.2).eval()
+def _spec(name, **changes):
+    base = {
+        "name": name, "head": "hazard", "inputs": "clinical", "hidden_units": 8, "layers": 2, "dropout": 0.2,
+        "members": 1, "summaries": True, "mortality": True, "edges_days": EDGES, "tail_days": 5.0,
+        "variables": ("hr", "temp", "bun"), "numeric": ("age", "height"),
+        "categories": {"gender": ("f", "m"), "ward": ("a", "b", "c", "d")}, "bin_hours": 1, "single_step": False,
+    }  # fmt: skip
+    return ModelSpec(**(base | changes))
 
 
 def _stays(count, length):
     generator = torch.Generator().manual_seed(1)
-    values = torch.randn(count, length, 3, generator=generator)
+    values = torch.randn(count, length, 3, generator=generator, dtype=torch.float64)
     values[torch.rand(values.shape, generator=generator) < 0.5] = torch.nan
-    numeric = torch.randn(count, 2, generator=generator)
+    numeric = torch.randn(count, 2, generator=generator, dtype=torch.float64)
     numeric[0, 0] = torch.nan
     codes = torch.tensor([[0, 3], [1, -1]]).repeat(count, 1)[:count]
-    elapsed = torch.arange(1, length + 1).float().expand(count, -1)
+    elapsed = torch.arange(1, length + 1, dtype=torch.float64).expand(count, -1)
     return values, numeric, codes, elapsed
+
+
+def _table_rows(member):
+    """Rows whose answer is in the first variable, a third of them censored."""
+    generator = torch.Generator().manual_seed(2)
+    batch = _stays(300, 6)
+    row = torch.arange(300)
+    features = member.rows_at(batch, row, torch.full((300,), 5))
+    days = torch.exp(torch.nan_to_num(features[:, 0]) + 0.3 * torch.randn(300, generator=generator).double())
+    died = (torch.nan_to_num(features[:, 1]) > 0.5).double()
+    return TableRows(features, days, torch.rand(300, generator=generator) < 0.3, died)
+
+
+def _member(name):
+    torch.manual_seed(0)
+    member = build_member(_spec(name))
+    parts = member.both() if name == "blend" else (member,)
+    for part in parts:
+        if isinstance(part, TableMember):
+            part.fit_rows(_table_rows(part), seed=0)
+    return member.double().eval()
+
+
+@pytest.fixture(scope="module")
+def members():
+    return {name: _member(name) for name in model_names()}
+
+
+def test_all_named_models_are_there():
+    assert set(model_names()) == {*NETWORKS, "median", "ridge", "gbm", "blend"}
+    with pytest.raises(ValueError, match="known are"):
+        build_member(_spec("lsmt"))
 
 
 def test_forward_fill_carries_the_last_value_and_its_age():
@@ -44,48 +89,127 @@ def test_clip_limits_hold_back_an_outlier():
     assert features[0, 0, 0] == 200.0
 
 
-def test_a_stay_scores_the_same_alone_in_a_batch_and_under_padding(model):
+def test_skewed_variables_are_logged_and_others_left():
+    values = torch.tensor([[1.0, 1.0], [torch.nan, torch.nan]])
+    even = unskewed(values, torch.tensor([3.0, torch.inf]))
+    assert even[0].tolist() == pytest.approx([np.log(4.0), 1.0])
+    assert torch.isnan(even[1]).all()
+
+
+def test_summaries_so_far_by_hand():
+    nan = float("nan")
+    values = torch.tensor([[[nan], [2.0], [nan], [6.0]]], dtype=torch.float64)
+    inputs = ClinicalInputs(1, 0, [], bin_hours=24).double()
+    observed = inputs.observe(values)
+    mean, most, least, spread, change, ever = branch_summaries(observed)[0].T
+    assert mean.tolist() == [0, 2, 2, 4]
+    assert most.tolist() == [0, 2, 2, 6]
+    assert least.tolist() == [0, 2, 2, 2]
+    assert spread.tolist() == [0, 0, 0, 2]
+    assert change.tolist() == [0, 0, 0, 4]
+    assert ever.tolist() == [0, 1, 1, 1]
+    assert branch_summaries(observed).shape[-1] == BRANCH_STATISTICS
+    nothing = torch.zeros(1, 0, dtype=torch.float64)
+    row = table_features(inputs, values, nothing, torch.zeros(1, 0, dtype=torch.long), torch.full((1, 4), 5.0))[0]
+    # last, mean, minimum, maximum, spread, first, day mean, day change, age, count, elapsed hours
+    assert row[3].tolist() == pytest.approx([6, 4, 2, 6, 2, 2, 6, 2, 0, np.log(3), 5])
+    assert torch.isnan(row[0, :8]).all()
+    assert torch.isnan(row[2, 6])
+
+
+def test_branch_summaries_do_not_depend_on_how_often_the_same_was_measured():
+    inputs = ClinicalInputs(1, 0, [], bin_hours=1)
+    often = torch.tensor([[[3.0], [3.0], [5.0], [5.0]]])
+    seldom = torch.tensor([[[3.0], [torch.nan], [5.0], [torch.nan]]])
+    torch.testing.assert_close(
+        branch_summaries(inputs.observe(often))[0, -1], branch_summaries(inputs.observe(seldom))[0, -1]
+    )
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_a_stay_scores_the_same_alone_in_a_batch_and_under_padding(members, name):
     values, numeric, codes, elapsed = _stays(5, 12)
-    together = model(values, numeric, codes, elapsed)
+    row, step = torch.arange(5), torch.full((5,), 6)
+    together = members[name].at((values, numeric, codes, elapsed), row, step)
     for index in range(5):
         one = slice(index, index + 1)
-        alone = model(values[one, :7], numeric[one], codes[one], elapsed[one, :7])
-        torch.testing.assert_close(alone[0], together[index, :7], rtol=0, atol=1e-6)
+        batch = values[one, :7], numeric[one], codes[one], elapsed[one, :7]
+        alone = members[name].at(batch, torch.zeros(1, dtype=torch.long), step[:1])
+        for mine, theirs in zip(alone, together, strict=True):
+            torch.testing.assert_close(mine[0], theirs[index], rtol=0, atol=1e-6)
 
 
-def test_a_later_value_changes_no_earlier_output(model):
+@pytest.mark.parametrize("name", model_names())
+def test_a_later_value_changes_no_earlier_output(members, name):
     values, numeric, codes, elapsed = _stays(2, 10)
-    before = model(values, numeric, codes, elapsed)
-    values[:, 6:] = 99.0
-    after = model(values, numeric, codes, elapsed)
-    torch.testing.assert_close(before[:, :6], after[:, :6], rtol=0, atol=0)
-    assert not torch.equal(before[:, 6:], after[:, 6:])
+    row, step = torch.arange(2).repeat_interleave(6), torch.arange(6).repeat(2)
+    before = members[name].at((values, numeric, codes, elapsed), row, step)
+    changed, later = values.clone(), elapsed.clone()
+    changed[:, 6:] = 99.0
+    later[:, 6:] += 5
+    after = members[name].at((changed, numeric, codes, later), row, step)
+    for mine, theirs in zip(before, after, strict=True):
+        assert torch.equal(mine, theirs)
 
 
-def test_last_valid_step_is_gathered():
-    outputs = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    assert last_valid(outputs, torch.tensor([1, 3])).tolist() == [1.0, 6.0]
+@pytest.mark.parametrize("name", [name for name in model_names() if name != "median"])
+def test_the_present_does_change_the_output(members, name):
+    values, numeric, codes, elapsed = _stays(4, 10)
+    last = torch.full((4,), 9)
+    before = members[name].at((values, numeric, codes, elapsed), torch.arange(4), last)
+    values[:, 8:] = 3.0
+    after = members[name].at((values, numeric, codes, elapsed), torch.arange(4), last)
+    assert not torch.equal(before.survival, after.survival)
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_every_model_gives_a_falling_survival_curve_and_a_risk(members, name):
+    said = members[name].at(_stays(4, 5), torch.arange(4), torch.full((4,), 4))
+    assert said.survival.shape == (4, len(EDGES))
+    assert (said.survival[:, 0] == 1).all()
+    assert (said.survival.diff(dim=1) <= 0).all()
+    assert ((said.mortality >= 0) & (said.mortality <= 1)).all()
+    assert (said.days >= 0).all()
+
+
+@pytest.mark.parametrize("head", ["quantile", "smooth_log", "mse", "mae", "msle"])
+def test_every_head_fits_the_network(head):
+    network = build_member(_spec("lstm", head=head, summaries=False, mortality=False)).eval()
+    assert isinstance(network, StepNetwork)
+    values, numeric, codes, elapsed = (part.float() if part.is_floating_point() else part for part in _stays(3, 4))
+    said = network.at((values, numeric, codes, elapsed), torch.arange(3), torch.full((3,), 3))
+    assert said.days.shape == (3,)
+    assert (said.survival is not None) == (head == "quantile")
+
+
+def test_an_ensemble_is_the_mean_of_its_members():
+    torch.manual_seed(0)
+    ensemble = Ensemble(_spec("lstm", members=3)).double().eval()
+    batch, row, step = _stays(4, 5), torch.arange(4), torch.full((4,), 4)
+    each = [member.at(batch, row, step) for member in ensemble.each()]
+    together = ensemble.at(batch, row, step)
+    torch.testing.assert_close(together.survival, torch.stack([one.survival for one in each]).mean(0))
+    torch.testing.assert_close(together.mortality, torch.stack([one.mortality for one in each]).mean(0))
+
+
+def test_augmentation_ends_rare_variables_and_misses_values_but_adds_none():
+    values = torch.ones(200, 10, 2)
+    values[:, ::5, 1] = 2.0
+    values[:, 1:5, 1] = torch.nan
+    values[:, 6:, 1] = torch.nan
+    rare = rare_variables(values.reshape(-1, 2))
+    assert rare.tolist() == [False, True]
+    steps = torch.full((200,), 10)
+    cut = sampled_less_often(values, steps, rare, 1.0, 0.0, torch.Generator().manual_seed(0))
+    assert torch.equal(cut[..., 0], values[..., 0])
+    kept = ~torch.isnan(cut[..., 1])
+    assert 0 < kept.sum() < (~torch.isnan(values[..., 1])).sum()
+    assert (kept[:, 5] <= kept[:, 0]).all()
+    missed = sampled_less_often(values, steps, rare, 0.0, 0.4, torch.Generator().manual_seed(0))
+    share = torch.isnan(missed[..., 0]).float().mean()
+    assert 0.1 < share < 0.3
+    assert torch.isnan(missed[torch.isnan(values)]).all()
+
+
+def test_valid_steps():
     assert valid_steps(torch.tensor([1, 3]), 3).tolist() == [[True, False, False], [True, True, True]]
-
-
-@pytest.mark.parametrize("name", ["smooth_log", "mse", "mae", "msle"])
-def test_head_decodes_what_it_encodes_and_perfect_output_costs_nothing(name):
-    head = RegressionHead(name)
-    days = torch.tensor([0.0, 0.5, 12.0])
-    torch.testing.assert_close(head.decode(head.encode(days)), days)
-    assert head.loss(head.encode(days), days, torch.zeros(3, dtype=torch.bool)).abs().max() < 1e-6
-
-
-@pytest.mark.parametrize("name", ["smooth_log", "mse", "mae", "msle"])
-def test_censored_step_costs_only_below_what_is_known_to_remain(name):
-    head = RegressionHead(name)
-    output = head.encode(torch.tensor([1.0, 9.0])).requires_grad_()
-    head.loss(output, torch.tensor([4.0, 4.0]), torch.tensor([True, True])).sum().backward()
-    assert output.grad is not None
-    assert output.grad[0] < 0
-    assert output.grad[1] == 0
-
-
-def test_shapes_that_would_broadcast_are_refused():
-    with pytest.raises(ValueError, match="shapes differ"):
-        RegressionHead("mse").loss(torch.zeros(4, 1), torch.zeros(4), torch.zeros(4, dtype=torch.bool))

@@ -1,13 +1,20 @@
+import json
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from medlstm import tables
+from medlstm.batches import arrange, last_points, nightly_points, predict
+from medlstm.compare import compare_night
 from medlstm.config import parse_config
+from medlstm.ensembling import fit_blend, fit_model
 from medlstm.errors import MedlstmError, ModelUnavailable
+from medlstm.fitting import fit_buffers, fit_spec
+from medlstm.folds import assign_windows
 from medlstm.gate import decide
 from medlstm.lake import Workspace, partition_file, read_table, write_table
 from medlstm.registry import champion, load_network, load_records, save_model, training_due
@@ -103,6 +110,93 @@ def test_every_head_and_the_tutorials_classic_learn(trained, head):
     assert model.test.mae_days < model.test.median_mae_days
 
 
+@pytest.mark.parametrize("name", ["gru", "ridge", "gbm", "blend", "median"])
+def test_every_kind_of_model_trains_scores_and_comes_back_from_its_file(trained, tmp_path, name):
+    place, _, _ = trained
+    config = _config(model={"name": name, "members": 2, "mortality": True, "sharpness": 1.2, "dropout": 0.0})
+    sequences = load_sequences(place.sequences(LAST))
+    model = train_model(sequences, config, config.cutoff_instant(LAST))
+    assert model.test.mae_days < (1.1 if name == "median" else 0.7) * model.test.median_mae_days
+    assert model.test.coverage > 0.7
+    other = Workspace(tmp_path)
+    record = save_model(other, model, LAST, promoted=True, note="")
+    assert load_records(other, LAST) == [record]
+    stays = arrange(sequences, model.spec)
+    mine = predict(model.network, stays, last_points(sequences), torch.device("cpu"))
+    theirs = predict(load_network(other, record), stays, last_points(sequences), torch.device("cpu"))
+    np.testing.assert_array_equal(mine.remaining.survival, theirs.remaining.survival)
+    np.testing.assert_array_equal(mine.mortality, theirs.mortality)
+
+
+def test_a_blend_of_two_fitted_models_is_the_blend_trained_as_one(trained):
+    place, _, _ = trained
+    sequences = load_sequences(place.sequences(LAST))
+
+    def fitted(name):
+        config = _config(model={"name": name, "members": 2}, training={"min_stays": 20, "max_epochs": 3})
+        return config, fit_model(sequences, points_of, config)
+
+    def points_of(stays):
+        return nightly_points(stays, _config().cutoff_instant(LAST))
+
+    (_, first), (_, second), (config, whole) = fitted("lstm"), fitted("gbm"), fitted("blend")
+    joined = fit_blend(first, second, sequences, points_of, config)
+    for name, weights in whole.network.state_dict().items():
+        if ".inputs." not in name or ".parts." in name:
+            assert weights.equal(joined.network.state_dict()[name]), name
+    assert joined.interval == whole.interval
+    assert 0 <= float(joined.network.each()[0].weight) <= 1
+
+
+def test_no_validation_calibration_or_test_stay_changes_a_fitted_statistic(trained):
+    """Each stay that a member stops on, and every calibration and test stay, is made absurd: no statistic moves."""
+    place, _, _ = trained
+    config = _config(model={"members": 2, "name": "gbm"})
+    sequences = load_sequences(place.sequences(LAST))
+    window = assign_windows(sequences.stays, 2, config.training)
+    assert set(window) == {-1, 0, 1}
+    kept = (window == -1) & (sequences.stays["split"] == "train").to_numpy()
+    stays = sequences.stays.assign(
+        age=sequences.stays["age"].where(kept, 1e6), ward=sequences.stays["ward"].where(kept, "nowhere"),
+        duration_hours=sequences.stays["duration_hours"].where(kept, sequences.stays["duration_hours"] + 1000),
+    )  # fmt: skip
+    values = np.where(kept[sequences.stay][:, None], sequences.values, 1e6).astype(np.float32)
+    absurd = replace(sequences, stays=stays, values=values)
+
+    def statistics(of, rows):
+        core = of.select(rows)
+        spec = fit_spec(core, nightly_points(core, config.cutoff_instant(LAST)), config)
+        return spec, fit_buffers(arrange(core, spec))
+
+    spec, buffers = statistics(sequences, kept)
+    other_spec, other_buffers = statistics(absurd, kept)
+    assert spec == other_spec
+    assert all(buffers[name].equal(other_buffers[name]) for name in buffers)
+    whole, changed = (
+        fit_model(of, lambda chosen: nightly_points(chosen, config.cutoff_instant(LAST)), config)
+        for of in (sequences, absurd)
+    )
+    assert whole.spec == changed.spec
+    assert whole.network.usual_survival.equal(changed.network.usual_survival)
+    assert whole.baseline_median_days == changed.baseline_median_days
+
+
+def test_what_a_member_stops_on_is_not_in_its_statistics(trained):
+    place, _, _ = trained
+    config = _config(model={"members": 2, "name": "median"})
+    sequences = load_sequences(place.sequences(LAST))
+    window = assign_windows(sequences.stays, 2, config.training)
+
+    def buffers(of):
+        fitted = fit_model(of, lambda chosen: nightly_points(chosen, config.cutoff_instant(LAST)), config)
+        return [dict(member.named_buffers()) for member in fitted.network.each()]
+
+    values = np.where((window == 1)[sequences.stay][:, None], 1e6, sequences.values).astype(np.float32)
+    before, after = buffers(sequences), buffers(replace(sequences, values=values))
+    assert not before[0]["inputs.mean"].equal(after[0]["inputs.mean"])
+    assert all(before[1][name].equal(after[1][name]) for name in before[1])
+
+
 def test_scoring_writes_bounds_reasons_and_the_same_bytes_twice(trained):
     place, config, model = trained
     with pytest.raises(ModelUnavailable, match="no model has been trained"):
@@ -124,8 +218,22 @@ def test_scoring_writes_bounds_reasons_and_the_same_bytes_twice(trained):
     assert (frame["remaining_los_days_lower"] <= frame["remaining_los_days"]).all()
     assert (frame["remaining_los_days"] <= frame["remaining_los_days_upper"]).all()
     assert np.allclose(frame["los_days"], frame["elapsed_days"] + frame["remaining_los_days"])
+    chances = frame[["p_discharge_24h", "p_discharge_48h", "p_discharge_72h"]].to_numpy()
+    assert (np.diff(chances, axis=1) >= 0).all()
+    assert ((chances >= 0) & (chances <= 1)).all()
+    assert ((frame["remaining_los_days"] <= 1) == (frame["p_discharge_24h"] >= 0.5)).all()
     top = [reasons[0]["variable"] for reasons in frame["reasons"]]
     assert top.count("severity") > 0.5 * len(top)
+
+
+def test_a_comparison_leaves_a_plot_and_a_json_beside_the_report(trained):
+    place, config, _ = trained
+    comparison = compare_night(place, LAST, config, ["median"])
+    written = json.loads((place.report(LAST) / "comparison.json").read_text())
+    assert [row["name"] for row in written["models"]] == [one.name for one in comparison.models]
+    assert {one.name for one in comparison.models} == {"gbm", "median"}
+    assert written["as_of"] == LAST.isoformat()
+    assert (place.report(LAST) / "comparison.svg").read_bytes().startswith(b"<?xml")
 
 
 def test_changed_weights_are_refused(trained, tmp_path):

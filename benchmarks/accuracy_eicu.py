@@ -1,0 +1,165 @@
+"""Remaining length of stay at every hour, capped at a week, on a folder in the eICU layout: five folds by stay.
+
+    python benchmarks/accuracy_eicu.py --data ../shared/data/eicu_demo_los --json out.json
+
+Each stay is predicted by models that were fitted on the other folds; errors are over all labelled hours of all folds.
+`_sd` is the standard deviation over the single members of the ensembles, `_one_seed` their mean.
+"""
+
+import argparse
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from eicu_layout import CAP_HOURS, LabelledHours, points_of, read_folder
+from scores import Scores, assign_inner_splits, named, settings, show, with_spread, write
+
+from medlstm import metrics
+from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, predict
+from medlstm.config import Config
+from medlstm.ensembling import FittedModel, fit_blend, fit_model
+from medlstm.sequences import StaySequences
+
+FOLDS = 5
+NAMES = ("lstm", "gbm", "ridge", "median")
+MODEL = {
+    "name": "blend", "layers": 1, "hidden_units": 64, "dropout": 0.5, "horizon_days": CAP_HOURS / 24,
+    "hazard_bins": 20,
+}  # fmt: skip
+TRAINING = {
+    "learning_rate": 0.002, "weight_decay": 0.05, "max_epochs": 15, "patience_epochs": 5, "batch_size": 32,
+    "validation_share": 0.1, "calibration_share": 0.1, "min_stays": 10, "device": "cpu",
+}  # fmt: skip
+# Hours of one stay are much alike: models on tables and the check for early stopping take every sixth.
+LEARN_EVERY_HOURS = 6
+COLUMNS = ["mae_hours", "r2", "kappa", "coverage_90", "width_90_hours", "seconds_fit", "seconds_score"]
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of dyn, sta and outc Parquet files")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    result = run(options.data, options.seeds)
+    show(result, COLUMNS)
+    if options.json:
+        write(options.json, result)
+
+
+def run(folder: Path, seeds: int) -> dict[str, Any]:
+    """All models' scores by name, and the paired bootstrap of the default against gradient boosting."""
+    sequences, labelled = read_folder(folder)
+    config = settings(features_of(sequences), MODEL | {"members": seeds}, TRAINING)
+    fold = assign_folds(sequences.stays["stay_id"])
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in (*NAMES, "blend")}
+    seconds: dict[str, np.ndarray] = {name: np.zeros(2) for name in tables}
+    for number in np.unique(fold):
+        training, tested = sequences.select(fold != number), sequences.select(fold == number)
+        training.stays["split"] = assign_inner_splits(training.stays["stay_id"], config)
+        hours = hours_of(labelled, fold == number)
+        for name, model in fit_all(training, config).items():
+            started = time.monotonic()
+            table = predicted_hours(model, tested, hours, seeds)
+            seconds[name] += model.seconds, (time.monotonic() - started) / (1 + (seeds if seeds > 1 else 0))
+            tables[name].append(table.assign(stay=np.flatnonzero(fold == number)[hours.stay]))
+    result: dict[str, Any] = {"protocol": {"stays": len(sequences), "hours": len(labelled.stay), "seeds": seeds}}
+    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    for name, table in joined.items():
+        members = [score(table, f"_{position}") for position in range(seeds)] if seeds > 1 else []
+        result[name] = with_spread(score(table, ""), members)
+        for column, value in zip(("seconds_fit", "seconds_score"), seconds[name], strict=True):
+            result[name] |= {column: float(value), f"{column}_sd": 0.0}
+    result["default"] = dict(result[config.model.name])
+    result["default"]["model"] = config.model.name
+    result["paired_bootstrap"] = {
+        f"{name}_against_gbm": against(joined[name], joined["gbm"]) for name in ("blend", "lstm")
+    }
+    return result
+
+
+def features_of(sequences: StaySequences) -> dict[str, Any]:
+    """Numbers and categories among the static columns."""
+    given = sequences.stays.drop(columns=["stay_id", "patient_id", "admitted_at", "duration_hours", "is_open"])
+    numeric = [name for name in given if pd.api.types.is_numeric_dtype(given[name])]
+    return {"numeric": numeric, "categorical": [name for name in given if name not in numeric]}
+
+
+def assign_folds(stay_ids: pd.Series) -> np.ndarray:
+    """The fold [n] of each stay, by the order of a hash, so that folds are of equal size and never empty."""
+    order = np.argsort([hashlib.sha256(f"fold:{one}".encode()).hexdigest() for one in stay_ids], kind="stable")
+    fold = np.empty(len(order), dtype=np.int64)
+    fold[order] = np.arange(len(order)) % FOLDS
+    return fold
+
+
+def hours_of(labelled: LabelledHours, chosen: np.ndarray) -> LabelledHours:
+    """The labelled hours of the chosen stays [n], which are numbered anew."""
+    kept = chosen[labelled.stay]
+    renumbered = np.cumsum(chosen) - 1
+    return LabelledHours(renumbered[labelled.stay[kept]], labelled.step[kept], labelled.remaining_hours[kept])
+
+
+def fit_all(training: StaySequences, config: Config) -> dict[str, FittedModel]:
+    """Every model on the same stays."""
+    fitted = {name: fit_model(training, learning_points, named(config, name)) for name in NAMES}
+    fitted["blend"] = fit_blend(fitted["lstm"], fitted["gbm"], training, learning_points, config)
+    return fitted
+
+
+def learning_points(sequences: StaySequences) -> NightlyPoints:
+    """Every sixth hour of every stay."""
+    return points_of(sequences, LEARN_EVERY_HOURS)
+
+
+def predicted_hours(model: FittedModel, tested: StaySequences, hours: LabelledHours, seeds: int) -> pd.DataFrame:
+    """One row per labelled hour: what was, and the median, mean and bounds of the ensemble and of each member."""
+    points = NightlyPoints(hours.stay, hours.step, hours.remaining_hours / 24)
+    stays = arrange(tested, model.spec)
+    elapsed = elapsed_days(tested, points)
+    columns = {"actual": hours.remaining_hours, "step": hours.step}
+    networks = {"": model.network}
+    if seeds > 1:
+        networks |= {f"_{position}": model.network.only(position) for position in range(seeds)}
+    for suffix, network in networks.items():
+        said = predict(network, stays, points, torch.device("cpu"))
+        columns |= {f"{name}{suffix}": values for name, values in readings(said, model, elapsed).items()}
+    return pd.DataFrame(columns)
+
+
+def readings(said: Predictions, model: FittedModel, elapsed: np.ndarray) -> dict[str, np.ndarray]:
+    """Median, mean and bounds in hours, none longer than the cap."""
+    lower, upper = model.interval.bounds(said, elapsed)
+    days = {"median": said.days, "mean": said.mean_days(), "lower": lower, "upper": upper}
+    return {name: np.minimum(values * 24, CAP_HOURS) for name, values in days.items()}
+
+
+def score(table: pd.DataFrame, suffix: str) -> Scores:
+    """Errors over all hours: of the median, and of the mean for R2."""
+    actual = table["actual"].to_numpy()
+    median, mean, lower, upper = (table[f"{name}{suffix}"].to_numpy() for name in ("median", "mean", "lower", "upper"))
+    return {
+        "mae_hours": metrics.mean_absolute_error(median, actual),
+        "r2": metrics.r_squared(mean, actual),
+        "kappa": metrics.los_kappa(median / 24, actual / 24),
+        "coverage_90": metrics.interval_coverage(lower, upper, actual),
+        "width_90_hours": metrics.interval_width(lower, upper),
+    }
+
+
+def against(table: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
+    """Difference of MAE in hours to the reference, and its 95 % bounds over stays; below 0 is better."""
+    errors = [np.abs(one["median"] - one["actual"]).to_numpy() for one in (table, reference)]
+    difference, lower, upper = metrics.paired_bootstrap(errors[0], errors[1], table["stay"].to_numpy())
+    return {"mae_hours": difference, "lower": lower, "upper": upper}
+
+
+if __name__ == "__main__":
+    main()

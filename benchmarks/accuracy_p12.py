@@ -1,0 +1,158 @@
+"""Length of stay and in-hospital mortality at hour 48 of PhysioNet/CinC 2012: fit on some sets, test on another.
+
+    python benchmarks/accuracy_p12.py --data ../shared/data/physionet2012 --train a --test b --seeds 5 --json out.json
+
+The default is the blend; the pure LSTM ensemble, gradient boosting, ridge and the median are beside it. Each is an
+ensemble of `--seeds` members; `_sd` is the standard deviation over the single members, `_one_seed` their mean.
+Nothing of the test sets is read before all models are fitted.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from physionet2012 import HOURS, read_sets
+from scores import Scores, assign_inner_splits, named, settings, show, with_spread, write
+
+from medlstm import metrics
+from medlstm.batches import NightlyPoints, Predictions, arrange, predict
+from medlstm.config import Config
+from medlstm.ensembling import FittedModel, fit_blend, fit_model
+from medlstm.models.ensemble import Ensemble
+from medlstm.sequences import StaySequences
+
+FEATURES = {"numeric": ["age", "height"], "categorical": ["gender", "icu_type"]}
+MODEL = {
+    "name": "blend", "mortality": True, "layers": 1, "hidden_units": 64, "dropout": 0.5, "sharpness": 1.2,
+}  # fmt: skip
+TRAINING = {
+    "learning_rate": 0.002, "weight_decay": 0.05, "max_epochs": 20, "patience_epochs": 6,
+    "validation_share": 0.1, "calibration_share": 0.1, "min_stays": 10, "device": "cpu",
+}  # fmt: skip
+CLASSIC_MODEL = {"name": "lstm", "head": "mse", "inputs": "plain", "summaries": False, "layers": 2, "dropout": 0.0}
+CLASSIC_TRAINING = {"lab_cutoff_share": 0.0, "observation_dropout": 0.0, "optimizer": "adam", "learning_rate": 0.001}
+COLUMNS = [
+    "los_mae_days", "los_msle", "los_r2", "los_kappa", "mortality_auroc", "mortality_auprc", "coverage_90",
+    "width_90_days", "seconds_fit",
+]  # fmt: skip
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of set-X.tar.gz and Outcomes-X.txt")
+    parser.add_argument("--train", required=True, help="sets to fit on, such as a or a,b")
+    parser.add_argument("--test", required=True, help="sets to test on, such as b")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    result = run(options.data, options.train.split(","), options.test.split(","), options.seeds)
+    show(result, COLUMNS)
+    if options.json:
+        write(options.json, result)
+
+
+def run(folder: Path, train: list[str], test: list[str], seeds: int) -> dict[str, Any]:
+    """All models' scores by name, and the paired bootstrap of the default against gradient boosting."""
+    config = settings(FEATURES, MODEL | {"members": seeds}, TRAINING)
+    training = read_sets(folder, train)
+    training.stays["split"] = assign_inner_splits(training.stays["patient_id"], config)
+    fitted = fit_all(training, config)
+    tested = read_sets(folder, test)
+    result: dict[str, Any] = {"protocol": {"train": train, "test": test, "seeds": seeds}}
+    predictions = {}
+    for name, model in fitted.items():
+        started = time.monotonic()
+        predictions[name] = predict_at_48_hours(model.network, tested)
+        seconds = time.monotonic() - started
+        whole = score(model, predictions[name], tested)
+        alone = [model.network.only(position) for position in range(seeds)] if seeds > 1 else []
+        members = [score(model, predict_at_48_hours(one, tested), tested) for one in alone]
+        result[name] = with_spread(whole, members)
+        result[name] |= {"seconds_fit": model.seconds, "seconds_fit_sd": 0.0}
+        result[name] |= {"seconds_score": seconds, "seconds_score_sd": 0.0}
+    result["default"] = dict(result[config.model.name])
+    result["default"]["model"] = config.model.name
+    result["paired_bootstrap"] = {
+        f"{name}_against_gbm": against(predictions[name], predictions["gbm"], tested) for name in ("blend", "lstm")
+    }
+    return result
+
+
+def fit_all(training: StaySequences, config: Config) -> dict[str, FittedModel]:
+    """Every model on the same stays."""
+    names = ("lstm", "gbm", "ridge", "median")
+    fitted = {name: fit_model(training, at_48_hours, named(config, name)) for name in names}
+    fitted["blend"] = fit_blend(fitted["lstm"], fitted["gbm"], training, at_48_hours, config)
+    classic = settings(
+        FEATURES, CLASSIC_MODEL | {"members": config.model.members}, TRAINING | CLASSIC_TRAINING
+    )
+    fitted["lstm_classic"] = fit_model(training, at_48_hours, classic)
+    return fitted
+
+
+def at_48_hours(sequences: StaySequences) -> NightlyPoints:
+    """The last of the 48 hours of every stay."""
+    remaining = (sequences.stays["duration_hours"].to_numpy(dtype=np.float64) - HOURS) / 24
+    return NightlyPoints(np.arange(len(sequences)), np.full(len(sequences), HOURS - 1), remaining)
+
+
+def predict_at_48_hours(network: Ensemble, sequences: StaySequences) -> Predictions:
+    """What the network says of every stay at hour 48."""
+    return predict(network, arrange(sequences, network.spec), at_48_hours(sequences), torch.device("cpu"))
+
+
+def score(model: FittedModel, predictions: Predictions, tested: StaySequences) -> Scores:
+    """Errors of the total length of stay where it is known (the mean of the distribution for R2, its median for the
+    rest), and of the risk of dying."""
+    actual = tested.stays["los_days"].to_numpy(dtype=np.float64)
+    known = ~np.isnan(actual)
+    days, actual = HOURS / 24 + predictions.days[known], actual[known]
+    elapsed = np.full(len(tested), HOURS / 24)
+    lower, upper = (HOURS / 24 + bound[known] for bound in model.interval.bounds(predictions, elapsed))
+    mean = HOURS / 24 + predictions.mean_days()[known]
+    scores = {
+        "los_mae_days": metrics.mean_absolute_error(days, actual),
+        "los_rmse_days": metrics.root_mean_squared_error(mean, actual),
+        "los_msle": metrics.mean_squared_log_error(days, actual),
+        "los_r2": metrics.r_squared(mean, actual),
+        "los_kappa": metrics.los_kappa(days, actual),
+    }
+    if predictions.mortality is not None:
+        died = tested.stays["died"].to_numpy(dtype=bool)
+        scores |= {
+            "mortality_auroc": metrics.auroc(predictions.mortality, died),
+            "mortality_auprc": metrics.auprc(predictions.mortality, died),
+            "mortality_score1": metrics.score1(predictions.mortality, died, score1_threshold(model)),
+        }
+    # The interval is of the remaining days, which are none where the stay was over by hour 48.
+    actual = np.maximum(actual, HOURS / 24)
+    return scores | {
+        "coverage_90": metrics.interval_coverage(lower, upper, actual),
+        "width_90_days": metrics.interval_width(lower, upper),
+    }
+
+
+def score1_threshold(model: FittedModel) -> float:
+    """The threshold that did best on training stays, each by the member that was not trained on it."""
+    said = [(one.predictions.mortality, one.died) for one in model.out_of_fold if one.predictions.mortality is not None]
+    risk, died = (np.concatenate(parts) for parts in zip(*said, strict=True))
+    return metrics.best_score1_threshold(risk, died == 1)
+
+
+def against(predictions: Predictions, reference: Predictions, tested: StaySequences) -> dict[str, float]:
+    """Difference of MAE in days to the reference, and its 95 % bounds over stays; below 0 is better."""
+    actual = tested.stays["los_days"].to_numpy(dtype=np.float64)
+    known = ~np.isnan(actual)
+    errors = [np.abs(HOURS / 24 + said.days[known] - actual[known]) for said in (predictions, reference)]
+    difference, lower, upper = metrics.paired_bootstrap(errors[0], errors[1], np.flatnonzero(known))
+    return {"mae_days": difference, "lower": lower, "upper": upper}
+
+
+if __name__ == "__main__":
+    main()

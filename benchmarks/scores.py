@@ -1,0 +1,80 @@
+"""What both accuracy benchmarks share: settings of the commands, rows of results with their spread, printing."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medlstm.config import Config, parse_config
+
+Scores = dict[str, float]
+
+
+def settings(features: dict[str, Any], model: dict[str, Any], training: dict[str, Any]) -> Config:
+    """A configuration whose stays are all for training, validation and calibration: the test is other stays."""
+    raw = {"source": {"format": "physionet2012"}, "features": features, "model": model, "training": training}
+    config = parse_config(raw, {}, "benchmark")
+    return config.model_copy(update={"training": config.training.model_copy(update={"test_share": 0.0})})
+
+
+def assign_inner_splits(ids: pd.Series, config: Config) -> np.ndarray:
+    """Calibration, validation and train by the order of a hash, at least one stay in each, however few there are."""
+    order = np.argsort([hashlib.sha256(f"inner:{one}".encode()).hexdigest() for one in ids], kind="stable")
+    training = config.training
+    calibration = max(1, round(training.calibration_share * len(ids)))
+    validation = max(1, round(training.validation_share * len(ids)))
+    split = np.full(len(ids), "train", dtype=object)
+    split[order[:calibration]] = "calibration"
+    split[order[calibration : calibration + validation]] = "validation"
+    return split
+
+
+def named(config: Config, name: str) -> Config:
+    """The same configuration for another model."""
+    return config.model_copy(update={"model": config.model.model_copy(update={"name": name})})
+
+
+def with_spread(whole: Scores, members: list[Scores]) -> Scores:
+    """The ensemble's scores; beside each the standard deviation over its single seeds, and their mean."""
+    row = dict(whole)
+    for name in whole:
+        single = np.array([scores[name] for scores in members if name in scores], dtype=np.float64)
+        if len(single):
+            row[f"{name}_sd"] = float(single.std(ddof=1)) if len(single) > 1 else 0.0
+            row[f"{name}_one_seed"] = float(single.mean())
+    return row
+
+
+def write(path: Path, result: dict[str, Any]) -> None:
+    """One JSON object; what has no value is null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_plain(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
+def show(result: dict[str, Any], columns: list[str]) -> None:
+    """A table of the models on standard output."""
+    print("model".ljust(16) + "".join(column.rjust(19) for column in columns))
+    for name, row in result.items():
+        if isinstance(row, dict) and columns[0] in row:
+            cells = [_cell(row, column) for column in columns]
+            print(name.ljust(16) + "".join(cell.rjust(19) for cell in cells))
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    value, spread = row.get(column), row.get(f"{column}_sd")
+    if value is None or not np.isfinite(value):
+        return "-"
+    return f"{value:.4f}" + (f" ±{spread:.4f}" if spread else "")

@@ -1,0 +1,13 @@
+"""One file per flow, which is one deployment; cli.py is the `medlstm` command."""
+
+import logging
+import os
+
+from medlstm.telemetry import switch_telemetry_off
+
+switch_telemetry_off()
+# The embedded server can take longer to start on a busy machine than Prefect waits by default.
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+# Prefect hands the core's log lines to the run, but leaves the level to whoever owns the logger.
+os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "medlstm")
+logging.getLogger("medlstm").setLevel(logging.INFO)

@@ -1,0 +1,52 @@
+"""What a night leaves in the Prefect UI: counts and aggregates only."""
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from medlstm.report import NightReport, group_rows
+from medlstm.validate import ValidationSummary
+
+
+def publish_contracts(summaries: tuple[ValidationSummary, ...]) -> None:
+    """A table: per date and table the rows in, admitted, quarantined and duplicate."""
+    rows = [
+        {
+            "extract_date": summary.extract_date.isoformat(),
+            "table": report.table,
+            "rows in": report.rows_in,
+            "admitted": report.admitted,
+            "quarantined": report.quarantined,
+            "exact duplicates": report.exact_duplicates,
+            "rules": ", ".join(f"{rule.rule} {rule.rows}" for rule in report.rules if rule.rows) or "–",
+        }
+        for summary in summaries
+        for report in summary.reports
+    ]
+    create_table_artifact(table=rows, key="contracts", description="What the data contracts let through")
+
+
+def publish_night(report: NightReport) -> None:
+    """A page of Markdown: who is expected to leave, how earlier nights did, what needs attention."""
+    create_markdown_artifact(markdown=night_markdown(report), key="night", description=f"The night of {report.as_of}")
+
+
+def night_markdown(report: NightReport) -> str:
+    """The night in Markdown; small groups are hidden as in the report."""
+    lines = [f"# Night of {report.as_of}: {report.status}", ""]
+    lines += [f"- **Warning:** {warning}" for warning in report.warnings]
+    model = f" with `{report.model.version}`" if report.model else ""
+    lines += [f"- {report.scored_stays} open stays scored{model}"]
+    if report.groups:
+        lines += ["", f"| {report.group_column or 'group'} | in a bed | leaving in 24 h | 48 h | 72 h |",
+                  "|---|---:|---:|---:|---:|"]  # fmt: skip
+        lines += [
+            f"| {row.name} | {' | '.join(row.counts)} |" for row in group_rows(report.groups, report.min_group_size)
+        ]
+    if report.nights:
+        lines += ["", "| earlier night | stays ended since | MAE, days | median's MAE | coverage |",
+                  "|---|---:|---:|---:|---:|"]  # fmt: skip
+        lines += [
+            f"| {night.as_of} | {night.stays} | {night.mae_days:.2f} | {night.median_mae_days:.2f} | "
+            + (f"{night.coverage:.0%} |" if night.coverage is not None else "– |")
+            for night in reversed(report.nights[-14:])
+        ]
+    return "\n".join(lines) + "\n"

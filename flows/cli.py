@@ -1,0 +1,260 @@
+"""The `medlstm` command: a thin caller of the flows, for people and (with --json) for programs.
+
+The flows are imported within each command: Prefect takes seconds to import, and `--help` should not.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import date
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from medlstm.config import CONFIG_NAME, load_config, parse_date
+from medlstm.errors import ConfigError, ContractStopped, MedlstmError
+from medlstm.lake import write_text
+
+DONE, FAILED, WRONG_USAGE, STOPPED = 0, 1, 2, 3
+DEMO_START = date(2026, 3, 9)
+DEMO_DAYS = 28
+DEMO_FIRST_NIGHT = 14
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Each night: how many days remain for every patient in a bed, between which bounds, and why.",
+)
+
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder with a medlstm.toml.")]
+AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The night, such as 2026-11-22.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Last line of standard output: one JSON object.")]
+
+
+class Example(StrEnum):
+    csv = "csv"
+    physionet2012 = "physionet2012"
+    tutorial = "tutorial"
+    demo = "demo"
+
+
+class HistoricalSource(StrEnum):
+    physionet2012 = "physionet2012"
+
+
+def main() -> None:
+    """Run the command; exit status 0 done, 1 failed, 2 wrong usage or configuration, 3 contract stopped the night."""
+    # A person at a terminal wants the summary; the run's log is in the Prefect UI.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    try:
+        app()
+    except ContractStopped as error:
+        _exit(error, STOPPED)
+    except ConfigError as error:
+        _exit(error, WRONG_USAGE)
+    except (MedlstmError, OSError) as error:
+        _exit(error, FAILED)
+
+
+def _exit(error: Exception, status: int) -> None:
+    print(f"medlstm: {error}", file=sys.stderr)
+    sys.exit(status)
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Folder of the new workspace.")],
+    example: Annotated[Example, typer.Option(help="Which commented medlstm.toml to start from.")] = Example.csv,
+) -> None:
+    """Make a workspace: a commented medlstm.toml and an empty landing folder."""
+    path = directory / CONFIG_NAME
+    if path.exists():
+        raise ConfigError(f"{path}: exists already; edit it, or choose another folder")
+    _write_template(directory, example)
+    (directory / "landing").mkdir(parents=True, exist_ok=True)
+    print(f"{path} written. Put each day's files under {directory / 'landing'}/YYYY-MM-DD, then:\n"
+          f"  medlstm nightly --workspace {directory} --as-of YYYY-MM-DD")  # fmt: skip
+
+
+def _write_template(directory: Path, example: Example) -> None:
+    template = resources.files("medlstm").joinpath("templates", f"{example.value}.toml")
+    write_text(template.read_text(encoding="utf-8"), directory / CONFIG_NAME)
+
+
+@app.command()
+def nightly(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Run a night: ingest, validate, preprocess, train if due, score, report."""
+    from flows.nightly import nightly as flow
+
+    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+
+
+@app.command()
+def ingest(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Take the landing folder of a date in."""
+    from flows.ingest import ingest as flow
+
+    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+
+
+@app.command()
+def validate(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Hold the ingested rows against the contracts."""
+    from flows.validate import validate as flow
+
+    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+
+
+@app.command()
+def preprocess(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Build the sequences of all stays known at a date."""
+    from flows.preprocess import preprocess as flow
+
+    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+
+
+@app.command()
+def train(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Train on the sequences of a date, and let the gate decide."""
+    from flows.train import train as flow
+
+    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+
+
+@app.command()
+def score(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Score the open stays of a date."""
+    from flows.score import score as flow
+
+    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+
+
+@app.command()
+def report(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Write the page of a night again."""
+    from flows.report import report as flow
+
+    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+
+
+@app.command()
+def backfill(
+    start: Annotated[str, typer.Option(help="First night.")],
+    end: Annotated[str, typer.Option(help="Last night.")],
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Run past nights again, oldest first; exit status 1 if any of them failed."""
+    from flows.backfill import backfill as flow
+
+    summary = _run(lambda: flow(_root(workspace), parse_date(start), parse_date(end)), as_json)
+    if summary.failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def replay(
+    source: Annotated[HistoricalSource, typer.Argument(help="The kind of data set.")],
+    files: Annotated[list[Path], typer.Argument(help="Its folders or archives.")],
+    outcomes: Annotated[list[Path], typer.Option(help="Its outcomes files.")],
+    start: Annotated[str, typer.Option(help="First date.")],
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Number of dates.")],
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a historical data set into dated landing drops; makes the workspace if there is none."""
+    from flows.replay import replay as flow
+
+    missing = [path for path in (*files, *outcomes) if not path.exists()]
+    if missing:
+        raise ConfigError(f"{missing[0]}: no such file or folder")
+    if not (workspace / CONFIG_NAME).exists():
+        _write_template(workspace, Example(source.value))
+    paths, tables = [str(path.resolve()) for path in files], [str(path.resolve()) for path in outcomes]
+    _run(lambda: flow(_root(workspace), paths, tables, parse_date(start), days), as_json)
+
+
+@app.command()
+def demo(
+    workspace: Annotated[Path, typer.Option("--workspace", help="A new folder.")] = Path("medlstm-demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Which hospital.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """A synthetic hospital, several nights of it, and what the last night says."""
+    from flows.demo import demo as flow
+
+    if not (workspace / CONFIG_NAME).exists():
+        _write_template(workspace, Example.demo)
+    _run(lambda: flow(_root(workspace), DEMO_START, DEMO_DAYS, DEMO_FIRST_NIGHT, seed), as_json)
+
+
+@app.command()
+def deploy(
+    workspace: WorkspaceOption = Path(),
+    prefect_file: Annotated[Path, typer.Option(help="The deployments.")] = Path("prefect.yaml"),
+) -> None:
+    """Register every flow at the server that PREFECT_API_URL names, the nightly on the workspace's schedule."""
+    from flows.deploy import deploy_workspace
+
+    deploy_workspace(Path(_root(workspace)), prefect_file.resolve())
+    print("deployed; runs are done by `prefect worker start --pool medlstm`")
+
+
+@app.command()
+def serve(
+    workspace: WorkspaceOption = Path(),
+    host: Annotated[str, typer.Option(help="Address that the server listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port that it listens on.")] = 4200,
+) -> None:
+    """Server, schedule and worker on this machine, until Ctrl-C."""
+    from flows.serve import serve_nightly
+
+    serve_nightly(Path(_root(workspace)), host, port)
+
+
+def _root(workspace: Path) -> str:
+    """The workspace's absolute path, its configuration checked before anything runs."""
+    root = workspace.resolve()
+    load_config(root)
+    return str(root)
+
+
+def _date(text: str | None) -> date | None:
+    return None if text is None else parse_date(text)
+
+
+def _run(flow: Callable[[], Any], as_json: bool) -> Any:
+    """Run a flow with a progress bar on standard error, then print what it returned."""
+    from flows import summaries
+    from tasks.progress import listening
+
+    with _progress_bar() as bar:
+        steps: dict[str, TaskID] = {}
+
+        def listener(step: str, done: int, total: int) -> None:
+            if step not in steps:
+                steps[step] = bar.add_task(step, total=total)
+            bar.update(steps[step], completed=done, total=total)
+
+        with listening(listener):
+            result = flow()
+    summaries.show(result, Console())
+    if as_json:
+        print(json.dumps(summaries.plain(result), allow_nan=False))
+    return result
+
+
+def _progress_bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Take the landing folder of a date in, and those of earlier dates that no night has taken in."""
+
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from prefect import flow
+
+from flows.night_date import resolve_as_of, run_name
+from medlstm.ingest import IngestSummary, dates_to_ingest
+from medlstm.lake import Workspace
+from tasks.ingest import ingest as ingest_task
+
+
+@flow(name="ingest", flow_run_name=partial(run_name, "ingest"))
+def ingest(workspace: str, as_of: date | None = None) -> list[IngestSummary]:
+    """Landing to raw."""
+    day = resolve_as_of(workspace, as_of)
+    return ingest_task(workspace, dates_to_ingest(Workspace(Path(workspace)), day))

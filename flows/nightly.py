@@ -1,0 +1,177 @@
+"""The night: ingest, validate, preprocess, train if due, score, report."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from prefect import flow
+
+from flows.artifacts import publish_contracts, publish_night
+from flows.night_date import resolve_as_of, run_name
+from medlstm.config import load_config
+from medlstm.errors import ContractStopped
+from medlstm.ingest import IngestSummary, dates_to_ingest
+from medlstm.lake import Workspace
+from medlstm.registry import champion, training_due
+from medlstm.report import GroupForecast, NightError, NightReport, TableCounts
+from medlstm.retraining import TrainSummary
+from medlstm.validate import dates_to_validate
+from tasks.ingest import ingest
+from tasks.preprocess import preprocess
+from tasks.report import report
+from tasks.score import score
+from tasks.train import train
+from tasks.validate import ValidationOutcome, validate
+
+logger = logging.getLogger("medlstm.nightly")
+
+
+@dataclass(frozen=True)
+class NightSummary:
+    """One night in numbers; `tables` counts all dates that the night took in.
+
+    `groups` are the expected discharges by `group_column`; `errors` those of earlier nights on stays ended since.
+    """
+
+    as_of: date
+    status: str
+    extract_dates: int
+    tables: tuple[TableCounts, ...]
+    unreadable_files: int
+    scored: int
+    model_version: str | None
+    stale: bool | None
+    training: TrainSummary | None
+    group_column: str | None
+    groups: tuple[GroupForecast, ...]
+    min_group_size: int
+    errors: tuple[NightError, ...]
+    report: str
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+@dataclass
+class _Night:
+    """What a running night gathers: warnings for the people, seconds by step."""
+
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - started, 2)
+
+
+@flow(name="nightly", flow_run_name=partial(run_name, "nightly"))
+def nightly(workspace: str, as_of: date | None = None) -> NightSummary:
+    """Run the night `as_of`; without a date, the newest one whose cutoff had passed at the scheduled start.
+
+    A night without a model to score with ends with a warning; a failed training leaves the champion to score.
+    Raises ContractStopped when the contract of the date itself stops the night, after writing a page that says so.
+    """
+    place = Workspace(Path(workspace))
+    day = resolve_as_of(workspace, as_of)
+    night = _Night()
+    with night.step("ingest"):
+        ingested = ingest(workspace, dates_to_ingest(place, day))
+    night.warnings += _ingest_warnings(ingested)
+    try:
+        with night.step("validate"):
+            outcome = validate(workspace, dates_to_validate(place, day))
+    except ContractStopped as error:
+        publish_night(report(workspace, day, "stopped", [*night.warnings, str(error)]))
+        raise
+    night.warnings += outcome.stopped
+    publish_contracts(outcome.summaries)
+    due = training_due(place, day, load_config(place.root).training.retrain_every_days)
+    with night.step("preprocess"):
+        preprocess(workspace, day, "all" if due else "open")
+    with night.step("train"):
+        training = _train(workspace, day, night) if due else None
+    with night.step("score"):
+        scored = _score(workspace, place, day, night)
+    with night.step("report"):
+        page = report(workspace, day, "warning" if night.warnings else "done", night.warnings)
+    publish_night(page)
+    return _summary(place, page, outcome, ingested, training, scored, night)
+
+
+def _ingest_warnings(ingested: list[IngestSummary]) -> list[str]:
+    warnings = [warning for summary in ingested for warning in summary.warnings]
+    for summary in ingested:
+        if summary.unreadable:
+            files = sorted({file.source_file for file in summary.unreadable})
+            warnings.append(f"{summary.extract_date}: {len(files)} files not read in full: {', '.join(files[:5])}")
+    return warnings
+
+
+def _train(workspace: str, day: date, night: _Night) -> TrainSummary | None:
+    """Train, or say why not: a failure must not keep the champion from scoring."""
+    state = train(workspace, day, return_state=True)
+    if not state.is_completed():
+        night.warnings.append(f"training failed, see the train task's log: {state.message}")
+        return None
+    summary = state.result()
+    if summary.version is None:
+        night.warnings.append(f"not trained: {summary.note}")
+    elif not summary.promoted or (summary.test and summary.test.mae_days >= summary.test.median_mae_days):
+        night.warnings.append(summary.note)
+    return summary
+
+
+def _score(workspace: str, place: Workspace, day: date, night: _Night) -> int:
+    if champion(place, day) is None:
+        night.warnings.append("no model yet, so no stay was scored")
+        return 0
+    summary = score(workspace, day)
+    if summary.stale:
+        night.warnings.append(f"stale: a training was due, and {summary.model_version} scored instead")
+    return summary.scored
+
+
+def _summary(
+    place: Workspace,
+    page: NightReport,
+    outcome: ValidationOutcome,
+    ingested: list[IngestSummary],
+    training: TrainSummary | None,
+    scored: int,
+    night: _Night,
+) -> NightSummary:
+    return NightSummary(
+        as_of=page.as_of,
+        status=page.status,
+        extract_dates=len(outcome.summaries),
+        tables=_total_counts(outcome),
+        unreadable_files=len({(one.extract_date, file.source_file) for one in ingested for file in one.unreadable}),
+        scored=scored,
+        model_version=page.model.version if page.model else None,
+        stale=page.model.stale if page.model else None,
+        training=training,
+        group_column=page.group_column,
+        groups=page.groups,
+        min_group_size=page.min_group_size,
+        errors=page.nights,
+        report=str(place.report(page.as_of) / "index.html"),
+        warnings=page.warnings,
+        seconds=night.seconds,
+    )
+
+
+def _total_counts(outcome: ValidationOutcome) -> tuple[TableCounts, ...]:
+    totals: dict[str, list[int]] = {}
+    for summary in outcome.summaries:
+        for one in summary.reports:
+            counts = (one.rows_in, one.admitted, one.quarantined, one.exact_duplicates)
+            totals[one.table] = [sum(pair) for pair in zip(totals.get(one.table, [0] * 4), counts, strict=True)]
+    return tuple(TableCounts(table, *counts) for table, counts in totals.items())

@@ -1,0 +1,16 @@
+"""Score the open stays of a date from its sequences."""
+
+from datetime import date
+from functools import partial
+
+from prefect import flow
+
+from flows.night_date import resolve_as_of, run_name
+from medlstm.scoring import ScoreSummary
+from tasks.score import score as score_task
+
+
+@flow(name="score", flow_run_name=partial(run_name, "score"))
+def score(workspace: str, as_of: date | None = None) -> ScoreSummary:
+    """Sequences to predictions."""
+    return score_task(workspace, resolve_as_of(workspace, as_of))

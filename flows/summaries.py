@@ -1,0 +1,187 @@
+"""What a command prints: short tables for a person, plain data for a program."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import date, datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+
+from flows.backfill import BackfillSummary
+from flows.demo import DemoSummary
+from flows.nightly import NightSummary
+from medlstm.ingest import IngestSummary
+from medlstm.replay import ReplaySummary
+from medlstm.report import NightError, NightReport, group_rows
+from medlstm.retraining import TrainSummary
+from medlstm.scoring import ScoreSummary
+from medlstm.sequences import SequenceSummary
+from tasks.validate import ValidationOutcome
+
+_MAX_WARNINGS = 12
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, dates and tuples as what JSON knows; infinite or undefined numbers as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return None
+    return value
+
+
+def show(result: Any, console: Console) -> None:
+    """Print the summary of any flow's result."""
+    for part in _render(result):
+        console.print(part)
+
+
+def _render(result: Any) -> Iterable[RenderableType]:
+    match result:
+        case DemoSummary():
+            return _demo(result)
+        case NightSummary():
+            return _night(result)
+        case BackfillSummary():
+            return _backfill(result)
+        case ValidationOutcome():
+            return _validation(result)
+        case TrainSummary():
+            return [_training_line(result)]
+        case ScoreSummary(as_of=as_of, scored=scored, model_version=version, stale=stale):
+            return [f"{as_of}: {scored} open stays scored with {version}{' (stale)' if stale else ''}"]
+        case SequenceSummary():
+            return [f"{result.as_of}: {result.stays:,} stays ({result.open_stays:,} open), {result.rows:,} bins with "
+                    f"observations of {result.variables} variables"]  # fmt: skip
+        case ReplaySummary():
+            return [_table(("replay", ""), [(name.replace("_", " "), _text(value))
+                                            for name, value in asdict(result).items()])]  # fmt: skip
+        case NightReport():
+            return [f"{result.as_of}: report written, {result.scored_stays} scored stays"]
+        case [*summaries]:
+            return _ingested(summaries)
+        case _:
+            raise TypeError(f"no summary for {type(result).__name__}")
+
+
+def _ingested(summaries: Sequence[IngestSummary]) -> Iterable[RenderableType]:
+    rows = [
+        (str(one.extract_date), _text(one.files_read), _text(one.stays), _text(one.observations),
+         _text(len({file.source_file for file in one.unreadable})))
+        for one in summaries
+    ]  # fmt: skip
+    yield _table(("extract date", "files", "stays", "observations", "not readable"), rows)
+    for one in summaries:
+        yield from (f"  {one.extract_date} {file.source_file}: {file.reason}" for file in one.unreadable)
+    yield from _warnings([warning for one in summaries for warning in one.warnings])
+
+
+def _validation(outcome: ValidationOutcome) -> Iterable[RenderableType]:
+    rows = [
+        (str(summary.extract_date), one.table, _text(one.rows_in), _text(one.admitted), _text(one.quarantined),
+         _text(one.exact_duplicates), ", ".join(f"{rule.rule} {rule.rows}" for rule in one.rules if rule.rows))
+        for summary in outcome.summaries
+        for one in summary.reports
+    ]  # fmt: skip
+    heading = ("extract date", "table", "rows in", "admitted", "quarantined", "exact duplicates", "rules")
+    yield _table(heading, rows, text_columns=2)
+    yield from _warnings(outcome.stopped)
+
+
+def _training_line(summary: TrainSummary) -> str:
+    if summary.version is None:
+        return f"{summary.as_of}: not trained: {summary.note}"
+    return (f"{summary.as_of}: {summary.version} trained on {summary.training_stays:,} stays "
+            f"({summary.censored_stays:,} still open), {summary.epochs} epochs; {summary.note}")  # fmt: skip
+
+
+def _night(night: NightSummary) -> Iterable[RenderableType]:
+    yield f"[bold]Night of {night.as_of}: {night.status}[/bold]"
+    rows = [
+        (one.table, _text(one.rows_in), _text(one.admitted), _text(one.quarantined), _text(one.exact_duplicates))
+        for one in night.tables
+    ]
+    title = f"{night.extract_dates} extract date(s)"
+    yield _table((title, "rows in", "admitted", "quarantined", "exact duplicates"), rows)
+    if night.training:
+        yield _training_line(night.training)
+    if night.model_version:
+        yield f"{night.scored} open stays scored with {night.model_version}{' (stale)' if night.stale else ''}"
+    if night.groups:
+        yield _forecast(night)
+    if night.errors:
+        yield _record(night.errors)
+    yield from _warnings(night.warnings)
+    yield "seconds: " + ", ".join(f"{step} {seconds:.1f}" for step, seconds in night.seconds.items())
+    yield f"report: {night.report}"
+
+
+def _forecast(night: NightSummary) -> Table:
+    rows = [(row.name, *row.counts, row.median_remaining) for row in group_rows(night.groups, night.min_group_size)]
+    heading = night.group_column or "group"
+    return _table((heading, "in a bed", "leaving in 24 h", "48 h", "72 h", "median days left"), rows,
+                  title="Who is expected to leave")  # fmt: skip
+
+
+def _record(errors: Sequence[NightError]) -> Group:
+    rows = [
+        (str(one.as_of), _text(one.stays), f"{one.mae_days:.2f}", f"{one.median_mae_days:.2f}",
+         "–" if one.coverage is None else f"{one.coverage:.0%}")
+        for one in errors[-14:]
+    ]  # fmt: skip
+    table = _table(("earlier night", "stays ended since", "MAE, days", "median's MAE", "within bounds"), rows,
+                   title="How wrong earlier nights were")  # fmt: skip
+    stays = sum(one.stays for one in errors)
+    model = sum(one.mae_days * one.stays for one in errors) / stays
+    median = sum(one.median_mae_days * one.stays for one in errors) / stays
+    return Group(table, f"all earlier nights: MAE {model:.2f} days, the median's {median:.2f}, "
+                        f"{stays:,} predictions whose stay has ended")  # fmt: skip
+
+
+def _backfill(result: BackfillSummary) -> Iterable[RenderableType]:
+    rows = [
+        (str(night.as_of), night.status, _text(night.scored), night.model_version or "–",
+         f"{sum(night.seconds.values()):.1f}")
+        for night in result.nights
+    ]  # fmt: skip
+    yield _table(("night", "status", "scored", "model", "seconds"), rows, text_columns=2)
+    yield from (f"[red]{day} failed:[/red] {reason}" for day, reason in result.failed)
+
+
+def _demo(result: DemoSummary) -> Iterable[RenderableType]:
+    hospital = result.hospital
+    yield (f"A synthetic hospital of {hospital.days} days: {hospital.stays:,} stays, "
+           f"{hospital.observations:,} measurements, {len(hospital.faults)} faults planted; "
+           f"{len(result.nights)} nights were run.")  # fmt: skip
+    trained = [night.training for night in result.nights if night.training]
+    yield from (_training_line(training) for training in trained)
+    yield ""
+    yield from _night(result.nights[-1])
+
+
+def _warnings(warnings: Sequence[str]) -> Iterable[str]:
+    yield from (f"[yellow]warning:[/yellow] {warning}" for warning in warnings[:_MAX_WARNINGS])
+    if len(warnings) > _MAX_WARNINGS:
+        yield f"[yellow]… and {len(warnings) - _MAX_WARNINGS} more warnings[/yellow]"
+
+
+def _table(
+    heading: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1, title: str | None = None
+) -> Table:
+    table = Table(title=title, title_justify="left")
+    for index, name in enumerate(heading):
+        table.add_column(name, justify="left" if index < text_columns else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _text(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,214 @@
+"""Every model and baseline on the same split of one night's stays: one table, one plot, one JSON."""
+
+import base64
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+
+import numpy as np
+
+from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, nightly_points, predict
+from medlstm.config import Config
+from medlstm.devices import choose_device
+from medlstm.ensembling import FittedModel, fit_blend, fit_model, points_known, split_of, within_horizon
+from medlstm.errors import MedlstmError, ModelUnavailable
+from medlstm.lake import Workspace, write_bytes, write_json
+from medlstm.metrics import (
+    interval_coverage,
+    interval_width,
+    los_kappa,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_log_error,
+    paired_bootstrap,
+    r_squared,
+    root_mean_squared_error,
+)
+from medlstm.models.names import model_names
+from medlstm.plots import errors_by_model
+from medlstm.sequences import StaySequences, load_sequences, stored_scope
+
+REFERENCE = "gbm"
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """One model on the test stays; errors in days at the nightly points.
+
+    MAE, MSLE, MAPE and kappa are of the point prediction, RMSE and R2 of the mean of the distribution. `difference`
+    is the MAE less that of gradient boosting, with 95 % bounds of a bootstrap over stays (below 0: better).
+    """
+
+    name: str
+    mae_days: float
+    rmse_days: float
+    msle: float
+    mape: float
+    r2: float
+    kappa: float
+    coverage: float
+    width_days: float
+    seconds_train: float
+    seconds_score: float
+    difference_days: float
+    difference_lower_days: float
+    difference_upper_days: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All models on the same stays, best MAE first."""
+
+    as_of: date
+    training_stays: int
+    test_stays: int
+    test_points: int
+    interval_coverage: float
+    members: int
+    models: tuple[ModelScores, ...]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A fitted model with what it says at the test points."""
+
+    model: FittedModel
+    predictions: Predictions
+    actual: np.ndarray
+    elapsed: np.ndarray
+    seconds: float
+
+
+def compare_night(
+    workspace: Workspace,
+    as_of: date,
+    config: Config,
+    names: Sequence[str] | None = None,
+    on_model: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Compare on the built sequences of `as_of`, and write comparison.json and comparison.svg beside its report.
+
+    Raises MedlstmError when the sequences are missing or hold open stays only.
+    """
+    folder = workspace.sequences(as_of)
+    if stored_scope(folder) != "all":
+        raise MedlstmError(f"{folder}: no sequences of all stays; run `medlstm preprocess --as-of {as_of}` first")
+    comparison = compare_models(load_sequences(folder), config, as_of, config.cutoff_instant(as_of), names, on_model)
+    write_json(_finite(asdict(comparison)), workspace.report(as_of) / "comparison.json")
+    write_bytes(draw(comparison), workspace.report(as_of) / "comparison.svg")
+    return comparison
+
+
+def compare_models(
+    sequences: StaySequences,
+    config: Config,
+    as_of: date,
+    cutoff: datetime,
+    names: Sequence[str] | None = None,
+    on_model: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Fit every named model (all by default; gradient boosting is always among them) with the workspace's settings on
+    the same train, validation and calibration stays, and judge them on the same test stays.
+
+    `on_model(done, total)` is called after each. Raises ModelUnavailable with too few discharged stays.
+    """
+    chosen = _in_order(names or model_names())
+    test = split_of(sequences, "test")
+    if test.stays["is_open"].all():
+        raise ModelUnavailable("no discharged stay fell into the split test: wait for more nights")
+    asked = points_known(nightly_points(test, cutoff), test)
+    fitted: dict[str, FittedModel] = {}
+    judged: dict[str, _Judged] = {}
+    for done, name in enumerate(chosen, start=1):
+        fitted[name] = _fit(name, fitted, sequences, config, cutoff)
+        judged[name] = _judge(fitted[name], test, asked, config)
+        if on_model:
+            on_model(done, len(chosen))
+    reference = _errors(judged[REFERENCE])
+    scores = [_scores(name, one, reference, asked.stay) for name, one in judged.items()]
+    return Comparison(
+        as_of=as_of,
+        training_stays=fitted[REFERENCE].training_stays,
+        test_stays=len(np.unique(asked.stay)),
+        test_points=len(asked.stay),
+        interval_coverage=config.scoring.interval_coverage,
+        members=config.model.members,
+        models=tuple(sorted(scores, key=lambda one: (one.mae_days, one.name))),
+    )
+
+
+def draw(comparison: Comparison) -> bytes:
+    """The plot of a comparison as an SVG file."""
+    rows = [
+        (one.name, one.difference_days, one.difference_lower_days, one.difference_upper_days)
+        for one in comparison.models
+    ]
+    return base64.b64decode(errors_by_model(rows, REFERENCE).split(",", 1)[1])
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    """Gradient boosting first, and what a blend is made of before the blend."""
+    unknown = sorted(set(names) - set(model_names()))
+    if unknown:
+        raise MedlstmError(f"models {', '.join(unknown)}: known are {', '.join(model_names())}")
+    wanted = {REFERENCE, *names} | ({"lstm"} if "blend" in names else set())
+    return [REFERENCE, *sorted(wanted - {REFERENCE, "blend"}), *(["blend"] if "blend" in wanted else [])]
+
+
+def _fit(
+    name: str, fitted: dict[str, FittedModel], sequences: StaySequences, config: Config, cutoff: datetime
+) -> FittedModel:
+    own = config.model_copy(update={"model": config.model.model_copy(update={"name": name})})
+
+    def points_of(stays: StaySequences) -> NightlyPoints:
+        return nightly_points(stays, cutoff)
+
+    if name == "blend":
+        return fit_blend(fitted["lstm"], fitted[REFERENCE], sequences, points_of, own)
+    return fit_model(sequences, points_of, own)
+
+
+def _judge(model: FittedModel, test: StaySequences, asked: NightlyPoints, config: Config) -> _Judged:
+    started = time.monotonic()
+    predictions = predict(model.network, arrange(test, model.spec), asked, choose_device(config.training.device))
+    seconds = time.monotonic() - started
+    actual = within_horizon(asked.remaining_days, model.spec)
+    return _Judged(model, predictions, actual, elapsed_days(test, asked), seconds)
+
+
+def _errors(judged: _Judged) -> np.ndarray:
+    return np.abs(judged.predictions.days - judged.actual)
+
+
+def _scores(name: str, judged: _Judged, reference: np.ndarray, stay: np.ndarray) -> ModelScores:
+    days, mean, actual = judged.predictions.days, judged.predictions.mean_days(), judged.actual
+    lower, upper = judged.model.interval.bounds(judged.predictions, judged.elapsed)
+    difference = paired_bootstrap(_errors(judged), reference, stay)
+    return ModelScores(
+        name=name,
+        mae_days=mean_absolute_error(days, actual),
+        rmse_days=root_mean_squared_error(mean, actual),
+        msle=mean_squared_log_error(days, actual),
+        mape=mean_absolute_percentage_error(days, actual),
+        r2=r_squared(mean, actual),
+        kappa=los_kappa(days, actual),
+        coverage=interval_coverage(lower, upper, actual),
+        width_days=interval_width(lower, upper),
+        seconds_train=round(judged.model.seconds, 3),
+        seconds_score=round(judged.seconds, 3),
+        difference_days=difference[0],
+        difference_lower_days=difference[1],
+        difference_upper_days=difference[2],
+    )
+
+
+def _finite(value: object) -> object:
+    """The same for JSON: dates as text, and null for what is infinite or has no value."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,240 @@
+"""Fit an ensemble: every member on its own stays, intervals on stays apart; errors out of fold come for free."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from medlstm.batches import NightlyPoints, Predictions, arrange, died, elapsed_days, predict
+from medlstm.config import Config
+from medlstm.devices import choose_device
+from medlstm.errors import ModelUnavailable
+from medlstm.fitting import fit_spec
+from medlstm.folds import assign_windows, window_count
+from medlstm.gradient import EpochLoss, Progress
+from medlstm.intervals import Interval, calibrate
+from medlstm.membership import MemberStays, fit_blend_weights, fit_member, targets
+from medlstm.models.blending import BlendMember
+from medlstm.models.distribution import kaplan_meier
+from medlstm.models.ensemble import Ensemble
+from medlstm.models.spec import ModelSpec
+from medlstm.sequences import StaySequences
+
+# Where predictions of some stays are wanted.
+PointsOf = Callable[[StaySequences], NightlyPoints]
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """One member's predictions for the discharged stays that it stopped on and did not train on; `died` [m] is 1 or
+    0, NaN where it is not known."""
+
+    predictions: Predictions
+    actual_days: np.ndarray
+    elapsed_days: np.ndarray
+    died: np.ndarray
+    stays: int
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted network on the CPU with its intervals, and what is known of its errors from training alone.
+
+    `baseline_median_days` is the constant that a prediction has to beat: the median remaining days at the points
+    of discharged training stays. `seconds` is the time that the members took.
+    """
+
+    spec: ModelSpec
+    network: Ensemble
+    interval: Interval
+    baseline_median_days: float
+    training_stays: int
+    censored_stays: int
+    out_of_fold: tuple[OutOfFold, ...]
+    losses: tuple[EpochLoss, ...]
+    reached_deadline: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What every member trains on, and what all share."""
+
+    spec: ModelSpec
+    members: list[MemberStays]
+    windows: int
+    calibration: StaySequences
+    usual_survival: torch.Tensor
+    baseline_median_days: float
+    training_stays: int
+    censored_stays: int
+    device: torch.device
+
+
+def fit_model(
+    sequences: StaySequences, points_of: PointsOf, config: Config, on_epoch: Progress | None = None
+) -> FittedModel:
+    """Fit on the train and validation splits and calibrate on the calibration split; other splits are not looked at.
+
+    `points_of` names the moments of some stays at which the model will be asked. Raises ModelUnavailable with too
+    few discharged stays, and MedlstmError when the loss is not finite.
+    """
+    plan = _plan(sequences, points_of, config)
+    started = time.monotonic()
+    with torch.random.fork_rng():
+        network, losses, late = _fit_members(plan, config, on_epoch)
+    return _finished(plan, network, points_of, config, losses, late, time.monotonic() - started)
+
+
+def fit_blend(
+    first: FittedModel, second: FittedModel, sequences: StaySequences, points_of: PointsOf, config: Config
+) -> FittedModel:
+    """The blend of two models that were fitted on the same sequences with the same configuration but their name."""
+    plan = _plan(sequences, points_of, config.model_copy(update={"model": config.model.model_copy(
+        update={"name": "blend"})}))  # fmt: skip
+    started = time.monotonic()
+    network = Ensemble(plan.spec)
+    for member, one, other in zip(network.each(), first.network.each(), second.network.each(), strict=True):
+        assert isinstance(member, BlendMember)
+        member.parts = nn.ModuleList([one, other])
+    network.usual_survival.copy_(plan.usual_survival)
+    network = network.to(plan.device)
+    fit_blend_weights(network.each(), plan.members, plan.windows, plan.device)
+    seconds = first.seconds + second.seconds + time.monotonic() - started
+    losses, late = first.losses + second.losses, first.reached_deadline or second.reached_deadline
+    return _finished(plan, network, points_of, config, losses, late, seconds)
+
+
+def split_of(sequences: StaySequences, name: str) -> StaySequences:
+    """The stays of one split."""
+    return sequences.select((sequences.stays["split"] == name).to_numpy())
+
+
+def points_known(points: NightlyPoints, sequences: StaySequences) -> NightlyPoints:
+    """The points of discharged stays, whose remaining days are known; raises ModelUnavailable where there is none."""
+    known = ~sequences.stays["is_open"].to_numpy(dtype=bool)[points.stay]
+    if not known.any():
+        raise ModelUnavailable("no discharged stay of a split lasted over a night: wait for more nights")
+    return NightlyPoints(points.stay[known], points.step[known], points.remaining_days[known])
+
+
+def within_horizon(days: np.ndarray, spec: ModelSpec) -> np.ndarray:
+    """Days [n] as the model is meant to tell them: no longer than its horizon."""
+    return days if spec.horizon_days is None else np.minimum(days, spec.horizon_days)
+
+
+def _plan(sequences: StaySequences, points_of: PointsOf, config: Config) -> _Plan:
+    _require_stays(sequences, config.training.min_stays)
+    windows = window_count(config.model.members, config.training)
+    window = assign_windows(sequences.stays, config.model.members, config.training)
+    pool = np.isin(sequences.stays["split"].to_numpy(), ["train", "validation"])
+    # What all members share comes from stays that no member stops on.
+    core = sequences.select(pool & (window < 0))
+    core_points = points_of(core)
+    spec = fit_spec(core, core_points, config)
+    days, censored, _ = targets(arrange(core, spec), core_points, spec)
+    known = points_known(core_points, core)
+    trained = sequences.select(pool & ((window != 0) | (windows > 1)))
+
+    def own(window_of_member: int) -> MemberStays:
+        held_out = window == window_of_member
+        training, validation = sequences.select(pool & ~held_out), sequences.select(pool & held_out)
+        return MemberStays(
+            arrange(training, spec), points_of(training), arrange(validation, spec), points_of(validation)
+        )
+
+    stays = [own(position) for position in range(windows)]
+    return _Plan(
+        spec=spec,
+        members=[stays[position % windows] for position in range(spec.members)],
+        windows=windows,
+        calibration=split_of(sequences, "calibration"),
+        usual_survival=torch.from_numpy(kaplan_meier(days, censored, np.array(spec.edges_days))),
+        baseline_median_days=float(np.median(within_horizon(known.remaining_days, spec))),
+        training_stays=len(trained),
+        censored_stays=int(trained.stays["is_open"].sum()),
+        device=choose_device(config.training.device),
+    )
+
+
+def _require_stays(sequences: StaySequences, min_stays: int) -> None:
+    known = sequences.stays["split"][~sequences.stays["is_open"].astype(bool)].value_counts()
+    if known.get("train", 0) < min_stays:
+        raise ModelUnavailable(
+            f"{known.get('train', 0)} discharged stays to train on, training.min_stays = {min_stays}: "
+            "wait for more nights or lower it"
+        )
+    empty = [name for name in ("validation", "calibration") if known.get(name, 0) == 0]
+    if empty:
+        raise ModelUnavailable(f"no discharged stay fell into the split {', '.join(empty)}: wait for more nights")
+
+
+def _fit_members(
+    plan: _Plan, config: Config, on_epoch: Progress | None
+) -> tuple[Ensemble, tuple[EpochLoss, ...], bool]:
+    """Every member from its own seed; the time allowed is shared out evenly among those still to come."""
+    torch.manual_seed(config.training.seed)
+    network = Ensemble(plan.spec).to(plan.device)
+    network.usual_survival.copy_(plan.usual_survival)
+    deadline = time.monotonic() + config.training.max_minutes * 60
+    losses: list[EpochLoss] = []
+    late = False
+    for position, (member, own) in enumerate(zip(network.each(), plan.members, strict=True)):
+        share = (deadline - time.monotonic()) / (plan.spec.members - position)
+        history, cut_short = fit_member(
+            member, own, config, plan.device, position, time.monotonic() + share, on_epoch
+        )
+        losses += history
+        late = late or cut_short
+    fit_blend_weights(network.each(), plan.members, plan.windows, plan.device)
+    return network, tuple(losses), late
+
+
+def _finished(
+    plan: _Plan,
+    network: Ensemble,
+    points_of: PointsOf,
+    config: Config,
+    losses: tuple[EpochLoss, ...],
+    late: bool,
+    seconds: float,
+) -> FittedModel:
+    """Calibrate, and judge each window's stays by the member that did not train on them."""
+    spec = plan.spec
+    asked = points_known(points_of(plan.calibration), plan.calibration)
+    predicted = predict(network, arrange(plan.calibration, spec), asked, plan.device)
+    interval = calibrate(
+        predicted, within_horizon(asked.remaining_days, spec), elapsed_days(plan.calibration, asked), asked.stay,
+        config.scoring.interval_coverage,
+    )  # fmt: skip
+    return FittedModel(
+        spec=spec,
+        network=network.to("cpu"),
+        interval=interval,
+        baseline_median_days=plan.baseline_median_days,
+        training_stays=plan.training_stays,
+        censored_stays=plan.censored_stays,
+        out_of_fold=tuple(
+            _out_of_fold(network.only(position), plan.members[position])
+            for position in range(plan.windows)
+            if not plan.members[position].validation.sequences.stays["is_open"].all()
+        ),
+        losses=losses,
+        reached_deadline=late,
+        seconds=seconds,
+    )
+
+
+def _out_of_fold(member: Ensemble, stays: MemberStays) -> OutOfFold:
+    sequences = stays.validation.sequences
+    points = points_known(stays.validation_points, sequences)
+    return OutOfFold(
+        predictions=predict(member, stays.validation, points, torch.device("cpu")),
+        actual_days=within_horizon(points.remaining_days, member.spec),
+        elapsed_days=elapsed_days(sequences, points),
+        died=died(sequences.stays)[points.stay],
+        stays=len(np.unique(points.stay)),
+    )

@@ -1,0 +1,128 @@
+"""The remaining stay as a distribution over day bins: its median, its mean, any quantile, any probability.
+
+Within a bin the probability is spread evenly; beyond the last edge the stay ends at a constant rate.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_NARROWEST_BIN_DAYS = 1 / 24
+
+
+@dataclass(frozen=True)
+class RemainingStay:
+    """Survival [m, E] (float64, from 1 downwards) at the edges in days [E] (from 0 upwards); m predictions.
+
+    `tail_days` is the mean time beyond the last edge of a stay that gets there.
+    """
+
+    edges_days: np.ndarray
+    tail_days: float
+    survival: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.survival.ndim != 2 or self.survival.shape[1] != len(self.edges_days):
+            raise ValueError(f"survival {self.survival.shape} does not fit {len(self.edges_days)} edges")
+
+    def median(self) -> np.ndarray:
+        """Median remaining days [m]."""
+        return self.quantile(0.5)
+
+    def quantile(self, level: float | np.ndarray) -> np.ndarray:
+        """Days [m] by which the stay has ended with probability `level`, a number or one per prediction.
+
+        0 has ended by day 0, and 1 only at infinity.
+        """
+        rows = np.arange(len(self.survival))
+        still_in = 1 - np.broadcast_to(np.asarray(level, dtype=np.float64), rows.shape)
+        # The bin whose right edge is the first to fall to the level.
+        right = (self.survival > still_in[:, None]).sum(axis=1)
+        beyond = right == len(self.edges_days)
+        right = np.clip(right, 1, len(self.edges_days) - 1)
+        upper, lower = self.survival[rows, right - 1], self.survival[rows, right]
+        share = np.clip((upper - still_in) / np.maximum(upper - lower, 1e-12), 0.0, 1.0)
+        inside = self.edges_days[right - 1] + share * (self.edges_days[right] - self.edges_days[right - 1])
+        last = self.survival[:, -1]
+        with np.errstate(divide="ignore"):
+            outside = self.edges_days[-1] + self.tail_days * np.log(np.maximum(last, 1e-300) / still_in)
+        return np.where(beyond, outside, inside)
+
+    def mean(self) -> np.ndarray:
+        """Mean remaining days [m]: the area under the survival curve."""
+        widths = np.diff(self.edges_days)
+        inside = ((self.survival[:, 1:] + self.survival[:, :-1]) / 2) @ widths
+        return inside + self.survival[:, -1] * self.tail_days
+
+    def geometric_mean(self) -> np.ndarray:
+        """exp(E[log(1 + days)]) - 1 [m], which has the least squared error on the log scale."""
+        edges = self.edges_days
+        # The mean of log(1 + x) over a bin, from its antiderivative (1 + x) log(1 + x) - x.
+        area = (1 + edges) * np.log1p(edges) - edges
+        inside = (self.survival[:, :-1] - self.survival[:, 1:]) @ (np.diff(area) / np.diff(edges))
+        return np.expm1(inside + self.survival[:, -1] * np.log1p(edges[-1] + self.tail_days))
+
+    def after(self, passed_days: np.ndarray) -> "RemainingStay":
+        """The distribution of what remains once so many days [m] have passed and the stay has not ended."""
+        reached = 1 - self.ended_within(passed_days)
+        shifted = [1 - self.ended_within(passed_days + edge) for edge in self.edges_days]
+        survival = np.stack(shifted, axis=1) / np.maximum(reached, 1e-12)[:, None]
+        survival[:, 0] = 1.0
+        return RemainingStay(self.edges_days, self.tail_days, np.minimum(survival, 1.0))
+
+    def ended_within(self, days: float | np.ndarray) -> np.ndarray:
+        """Probability [m] that the stay ends within so many days, a number or one per prediction."""
+        at = np.broadcast_to(np.asarray(days, dtype=np.float64), (len(self.survival),))
+        edges = self.edges_days
+        right = np.clip(np.searchsorted(edges, at, side="left"), 1, len(edges) - 1)
+        rows = np.arange(len(at))
+        share = np.clip((at - edges[right - 1]) / (edges[right] - edges[right - 1]), 0.0, 1.0)
+        inside = self.survival[rows, right - 1] * (1 - share) + self.survival[rows, right] * share
+        rate = 1 / max(self.tail_days, 1e-12)
+        outside = self.survival[:, -1] * np.exp(-np.maximum(at - edges[-1], 0.0) * rate)
+        return 1 - np.where(at > edges[-1], outside, inside)
+
+
+def fit_edges(
+    remaining_days: np.ndarray, bins: int, horizon_days: float | None = None
+) -> tuple[tuple[float, ...], float]:
+    """Bin edges in days at even quantiles of remaining days [n], finer in the upper tail; and the mean excess over
+    the last edge.
+
+    An edge lies halfway between one observed value and the next, so that lengths in whole days are in the middle of
+    their bins. With a horizon the last edge is the horizon and nothing lies beyond. Bins are at least an hour wide.
+    """
+    known = np.asarray(remaining_days, dtype=np.float64)
+    values = np.unique(known[known > 0]) if (known > 0).any() else np.array([1.0, 2.0, 3.0])
+    levels = np.append(np.arange(1, bins) / bins, [1 - 0.5 / bins, 1 - 0.25 / bins])
+    quantiles = np.quantile(known if (known > 0).any() else values, levels, method="inverted_cdf")
+    above = np.clip(np.searchsorted(values, quantiles, side="right"), 1, len(values) - 1)
+    edges = (values[above] + values[above - 1]) / 2
+    if horizon_days is not None:
+        edges = edges[edges < horizon_days - _NARROWEST_BIN_DAYS]
+    kept = [0.0]
+    for edge in np.unique(edges):
+        if edge - kept[-1] >= _NARROWEST_BIN_DAYS:
+            kept.append(float(edge))
+    if horizon_days is not None:
+        return (*kept, float(horizon_days)), 0.0
+    if len(kept) == 1:
+        kept.append(max(float(values[-1]), _NARROWEST_BIN_DAYS))
+    beyond = known[known > kept[-1]] - kept[-1]
+    return tuple(kept), float(beyond.mean()) if len(beyond) else 1.0
+
+
+def kaplan_meier(days: np.ndarray, censored: np.ndarray, edges_days: np.ndarray) -> np.ndarray:
+    """Survival [E] at the edges from times [n] and which of them are censored [n]; product-limit estimate.
+
+    Source: Kaplan and Meier, "Nonparametric estimation from incomplete observations", JASA 1958.
+    """
+    order = np.argsort(days, kind="stable")
+    times, ended = np.asarray(days, dtype=np.float64)[order], ~np.asarray(censored, dtype=bool)[order]
+    instants, first = np.unique(times, return_index=True)
+    at_risk = len(times) - first
+    events = np.add.reduceat(ended.astype(np.float64), first) if len(times) else np.empty(0)
+    curve = np.concatenate([[1.0], np.cumprod(1 - events / np.maximum(at_risk, 1))])
+    survival = curve[np.searchsorted(instants, edges_days, side="right")]
+    survival[0] = 1.0
+    return survival

@@ -1,0 +1,81 @@
+"""Gradient boosting on summaries of the stay so far: scikit-learn's HistGradientBoosting on the same hazard.
+
+Each row counts once per day bin that it reached, with the bin as a feature, and the label is whether the stay
+ended in it; so censored rows count for as long as they are known.
+"""
+
+import numpy as np
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
+from torch import Tensor
+from torch.nn import functional
+
+from medlstm.models.heads import median_of
+from medlstm.models.member import Prediction, TableMember, TableRows
+from medlstm.models.spec import ModelSpec
+from medlstm.models.trees import BoostedTrees
+
+_MAX_EXPANDED_ROWS = 120_000
+HAZARD_OPTIONS = {
+    "learning_rate": 0.05, "max_iter": 200, "max_leaf_nodes": 12, "min_samples_leaf": 40, "l2_regularization": 5.0,
+    "max_features": 0.3, "early_stopping": False,
+}  # fmt: skip
+RISK_OPTIONS = {
+    "learning_rate": 0.04, "max_iter": 150, "max_leaf_nodes": 8, "min_samples_leaf": 30, "l2_regularization": 10.0,
+    "max_features": 0.3, "early_stopping": False,
+}  # fmt: skip
+
+
+class GradientBoosting(TableMember):
+    """Trees for the hazard of each bin, and trees for the risk of dying where that is trained."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.hazard = BoostedTrees()
+        self.risk = BoostedTrees() if spec.mortality else None
+
+    def fit_rows(self, rows: TableRows, seed: int) -> None:
+        features = rows.features.numpy()
+        # scikit-learn cannot bin a column in which nothing is known; no split will be on a constant.
+        features = np.where(np.isnan(features).all(axis=0), 0.0, features)
+        row, bins, ended = expand(rows.days.numpy(), rows.censored.numpy(), np.array(self.spec.edges_days))
+        if len(row) > _MAX_EXPANDED_ROWS:
+            chosen = np.sort(np.random.default_rng(seed).choice(len(row), _MAX_EXPANDED_ROWS, replace=False))
+            row, bins, ended = row[chosen], bins[chosen], ended[chosen]
+        model = HistGradientBoostingClassifier(random_state=seed, **HAZARD_OPTIONS)
+        model.fit(np.column_stack([features[row], bins]), ended)
+        self.hazard.take_over(model)
+        known = ~torch.isnan(rows.died).numpy()
+        if self.risk is not None and len(np.unique(rows.died.numpy()[known])) == 2:
+            risk = HistGradientBoostingClassifier(random_state=seed, **RISK_OPTIONS)
+            risk.fit(features[known], rows.died.numpy()[known])
+            self.risk.take_over(risk)
+
+    def predict_rows(self, features: Tensor) -> Prediction:
+        bins = len(self.spec.edges_days) - 1
+        repeated = features.repeat_interleave(bins, dim=0)
+        number = torch.arange(bins, dtype=features.dtype, device=features.device).repeat(len(features))
+        logits = self.hazard(torch.cat([repeated, number.unsqueeze(1)], dim=1)).view(len(features), bins)
+        survival = torch.exp(functional.pad(-functional.softplus(logits).cumsum(dim=1), (1, 0)))
+        risk = torch.sigmoid(self.risk(features)) if self.risk is not None else None
+        return Prediction(median_of(survival, self.spec.edges_days), survival, risk)
+
+
+def expand(days: np.ndarray, censored: np.ndarray, edges_days: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, bin and whether the stay ended in it, for every bin that each of n rows is known to have gone through.
+
+    The bin in which a row was censored counts where at least half of it was survived.
+    """
+    upper = edges_days[1:]
+    last = np.searchsorted(upper, days, side="left")
+    middle = (edges_days[:-1] + upper) / 2
+    gone_through = np.where(censored, np.searchsorted(middle, days, side="right"), np.minimum(last + 1, len(upper)))
+    row = np.repeat(np.arange(len(days)), gone_through)
+    bins = np.arange(gone_through.sum()) - np.repeat(np.cumsum(gone_through) - gone_through, gone_through)
+    ended = ~censored[row] & (bins == last[row])
+    return row, bins, ended
+
+
+def build(spec: ModelSpec) -> GradientBoosting:
+    """A member with no trees yet."""
+    return GradientBoosting(spec)

@@ -1,0 +1,10 @@
+"""The names of all models, found without importing any of them."""
+
+import pkgutil
+
+from medlstm.models import family
+
+
+def model_names() -> tuple[str, ...]:
+    """Every known model: one file in medlstm/models/family each."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(family.__path__)))

@@ -1,0 +1,92 @@
+"""Boosted trees as arrays: taken over from scikit-learn after a fit, predicted from without it, never unpickled."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+_ARRAYS = ("feature", "threshold", "left", "right", "value", "missing_left", "baseline")
+_ROWS_PER_CHUNK = 20_000
+
+
+class BoostedTrees(nn.Module):
+    """The raw score of a gradient boosting: a baseline, and per tree the value of the leaf that a row falls into.
+
+    Arrays [trees, nodes], padded with leaves; a leaf points at itself.
+    """
+
+    feature: Tensor
+    threshold: Tensor
+    left: Tensor
+    right: Tensor
+    value: Tensor
+    missing_left: Tensor
+    baseline: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in _ARRAYS:
+            dtype = {"threshold": torch.float64, "value": torch.float64, "missing_left": torch.bool}
+            self.register_buffer(name, torch.zeros((0, 1), dtype=dtype.get(name, torch.int64)))
+        self.baseline = torch.zeros(1, dtype=torch.float64)
+
+    def take_over(self, model: Any) -> None:
+        """Copy the trees of a fitted HistGradientBoosting of one output with numeric features only."""
+        trees = [iteration[0].nodes for iteration in model._predictors]
+        nodes = max((len(tree) for tree in trees), default=1)
+        shape = (len(trees), nodes)
+        own = np.broadcast_to(np.arange(nodes), shape)
+        arrays = {
+            "feature": np.zeros(shape, dtype=np.int64),
+            "threshold": np.full(shape, np.inf),
+            "left": own.copy(),
+            "right": own.copy(),
+            "value": np.zeros(shape),
+            "missing_left": np.ones(shape, dtype=bool),
+        }
+        for index, tree in enumerate(trees):
+            inner = ~tree["is_leaf"].astype(bool)
+            if tree["is_categorical"][inner].any():
+                raise ValueError("trees with categorical splits cannot be taken over; encode categories as numbers")
+            count = len(tree)
+            arrays["value"][index, :count] = tree["value"]
+            at = np.flatnonzero(inner)
+            arrays["feature"][index, at] = tree["feature_idx"][inner]
+            arrays["threshold"][index, at] = tree["num_threshold"][inner]
+            arrays["left"][index, at] = tree["left"][inner]
+            arrays["right"][index, at] = tree["right"][inner]
+            arrays["missing_left"][index, at] = tree["missing_go_to_left"][inner].astype(bool)
+        device = self.baseline.device
+        for name, array in arrays.items():
+            setattr(self, name, torch.from_numpy(array).to(device))
+        self.baseline = torch.tensor(np.ravel(model._baseline_prediction)[:1], dtype=torch.float64, device=device)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Raw scores [n], float64, of rows [n, F] (NaN missing)."""
+        chunks = [self._scores(chunk) for chunk in features.double().split(_ROWS_PER_CHUNK)]
+        return torch.cat(chunks) if chunks else features.new_zeros(0, dtype=torch.float64)
+
+    def _scores(self, features: Tensor) -> Tensor:
+        total = self.baseline.expand(len(features)).clone()
+        for tree in range(len(self.feature)):
+            node = torch.zeros(len(features), dtype=torch.int64, device=features.device)
+            while True:
+                value = features.gather(1, self.feature[tree][node].unsqueeze(1)).squeeze(1)
+                goes_left = torch.where(
+                    torch.isnan(value), self.missing_left[tree][node], value <= self.threshold[tree][node]
+                )
+                following = torch.where(goes_left, self.left[tree][node], self.right[tree][node])
+                if torch.equal(following, node):
+                    break
+                node = following
+            total += self.value[tree][node]
+        return total
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """The number of trees and nodes is that of the file."""
+        for name in _ARRAYS:
+            if prefix + name in state_dict:
+                own = getattr(self, name)
+                setattr(self, name, torch.empty(state_dict[prefix + name].shape, dtype=own.dtype, device=own.device))
+        super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -1,0 +1,27 @@
+"""Turn a historical data set into dated landing drops."""
+
+from datetime import date
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from medlstm.config import load_config
+from medlstm.lake import Workspace
+from medlstm.replay import ReplaySummary, replay_physionet2012
+from tasks.progress import report_progress
+
+
+@task(name="replay", cache_policy=NO_CACHE)
+def replay(workspace: str, sources: list[str], outcomes: list[str], start: date, days: int) -> ReplaySummary:
+    """Write the landing folders of `days` dates from `start`, as if the stays happened then."""
+    place = Workspace(Path(workspace))
+    return replay_physionet2012(
+        [Path(source) for source in sources],
+        [Path(outcome) for outcome in outcomes],
+        place,
+        start,
+        days,
+        load_config(place.root),
+        lambda done, total: report_progress("replay", done, total),
+    )

@@ -1,0 +1,23 @@
+"""Let a synthetic hospital drop its files."""
+
+from datetime import date
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from medlstm.config import load_config
+from medlstm.lake import Workspace
+from medlstm.synthetic import HospitalSummary, simulate_hospital
+from tasks.progress import report_progress
+
+
+@task(name="simulate", cache_policy=NO_CACHE)
+def simulate(workspace: str, start: date, days: int, seed: int) -> HospitalSummary:
+    """Write the landing folders of `days` dates from `start`."""
+    place = Workspace(Path(workspace))
+    zone = load_config(place.root).workspace.timezone
+    return simulate_hospital(
+        place.root / "landing", start, days, seed, timezone=zone,
+        on_day=lambda done, total: report_progress("simulate", done, total),
+    )  # fmt: skip

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from medlstm.models.trees import BoostedTrees
+
+
+def _table(rows):
+    generator = np.random.default_rng(rows)
+    table = generator.normal(size=(rows, 6))
+    table[generator.random(table.shape) < 0.3] = np.nan
+    target = np.nan_to_num(table[:, 0]) + np.isnan(table[:, 1]) + np.nan_to_num(table[:, 2]) ** 2
+    return table, target
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "log_loss"])
+def test_trees_predict_what_scikit_learn_predicts_after_a_trip_through_a_file(loss):
+    table, target = _table(800)
+    if loss == "log_loss":
+        model = HistGradientBoostingClassifier(max_iter=30).fit(table, target > 1)
+    else:
+        model = HistGradientBoostingRegressor(loss=loss, max_iter=30).fit(table, target)
+    trees = BoostedTrees()
+    trees.take_over(model)
+    loaded = BoostedTrees()
+    loaded.load_state_dict(safetensors.torch.load(safetensors.torch.save(trees.state_dict())))
+    fresh = _table(500)[0]
+    wanted = model.decision_function(fresh) if loss == "log_loss" else model.predict(fresh)
+    np.testing.assert_allclose(loaded(torch.from_numpy(fresh)).numpy(), wanted, rtol=0, atol=1e-12)
+
+
+def test_values_at_a_threshold_and_missing_ones_go_the_same_way():
+    table = np.repeat([[0.0], [1.0], [2.0], [np.nan]], 30, axis=0)
+    target = np.repeat([0.0, 1.0, 5.0, 9.0], 30)
+    model = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(table, target)
+    trees = BoostedTrees()
+    trees.take_over(model)
+    probe = np.array([[-1.0], [0.0], [0.5], [1.0], [1.5], [2.0], [3.0], [np.nan]])
+    np.testing.assert_allclose(trees(torch.from_numpy(probe)).numpy(), model.predict(probe), rtol=0, atol=1e-12)
+
+
+def test_trees_with_categorical_splits_are_refused():
+    table = np.random.default_rng(0).integers(0, 4, (200, 1)).astype(float)
+    model = HistGradientBoostingRegressor(max_iter=3, categorical_features=[0]).fit(table, np.isin(table[:, 0], [1, 3]))
+    with pytest.raises(ValueError, match="categorical"):
+        BoostedTrees().take_over(model)

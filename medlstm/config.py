@@ -114,6 +114,7 @@ class TrainingSection(Section):
     calibration_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    cpu_threads: Annotated[int, Field(ge=1, le=256)] = 1
 
 
 class ScoringSection(Section):

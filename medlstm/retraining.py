@@ -5,7 +5,7 @@ from datetime import date
 
 from medlstm.batches import arrange
 from medlstm.config import Config
-from medlstm.devices import choose_device
+from medlstm.devices import choose_device, cpu_threads
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.gate import decide
 from medlstm.gradient import Progress
@@ -43,11 +43,12 @@ def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Pro
     if stored_scope(folder) != "all":
         raise MedlstmError(f"{folder}: no sequences of all stays; run `medlstm preprocess --as-of {as_of}` first")
     sequences = load_sequences(folder)
-    try:
-        model = train_model(sequences, config, config.cutoff_instant(as_of), on_epoch)
-    except ModelUnavailable as error:
-        return TrainSummary(as_of, None, False, str(error))
-    decision = decide(model.test, _judge_champion(workspace, as_of, config, sequences))
+    with cpu_threads(config.training.cpu_threads):
+        try:
+            model = train_model(sequences, config, config.cutoff_instant(as_of), on_epoch)
+        except ModelUnavailable as error:
+            return TrainSummary(as_of, None, False, str(error))
+        decision = decide(model.test, _judge_champion(workspace, as_of, config, sequences))
     note = decision.note + ("; training was cut short by training.max_minutes" if model.reached_deadline else "")
     record = save_model(workspace, model, as_of, decision.promoted, note)
     return TrainSummary(

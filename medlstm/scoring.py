@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from medlstm.batches import Predictions, arrange, last_points, predict
 from medlstm.config import Config
-from medlstm.devices import choose_device
+from medlstm.devices import choose_device, cpu_threads
 from medlstm.errors import ModelUnavailable
 from medlstm.explain import largest_reasons, occlusion_contributions
 from medlstm.lake import Workspace, partition_file, write_table
@@ -39,7 +39,8 @@ def score_night(workspace: Workspace, as_of: date, config: Config) -> ScoreSumma
     stale = training_due(workspace, as_of, config.training.retrain_every_days)
     sequences = load_sequences(workspace.sequences(as_of))
     sequences = sequences.select(sequences.stays["is_open"].to_numpy(dtype=bool))
-    table = score_stays(workspace, record, sequences, as_of, config, stale)
+    with cpu_threads(config.training.cpu_threads):
+        table = score_stays(workspace, record, sequences, as_of, config, stale)
     write_table(table, partition_file(workspace.predictions, as_of, key="as_of"))
     return ScoreSummary(as_of, table.num_rows, record.version, stale)
 

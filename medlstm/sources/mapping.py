@@ -41,7 +41,7 @@ class Received:
 
 def wanted_columns(mapping: TableMapping, config: Config) -> set[str]:
     """The received columns that the mapping may use."""
-    canonical = {*STAY_CORE, *OBSERVATION_CORE, *config.features.numeric, *config.features.categorical}
+    canonical = {*STAY_CORE, *OBSERVATION_CORE, RETRACTED, *config.features.numeric, *config.features.categorical}
     named = {*mapping.columns.values(), *mapping.variables, mapping.los_column or "", mapping.unit_column or ""}
     return {*canonical, *named, *mapping.keep, *mapping.drop, *mapping.retracted_when}
 
@@ -134,9 +134,11 @@ def _stays(received: Received, name: str, mapping: TableMapping, extract_date: d
 
 
 def _retractions(received: Received, mapping: TableMapping) -> dict[str, Text]:
+    """The mark of rows that the source takes back: by the texts of columns, or as received."""
     marked = [is_one_of(_named(received, name, name), texts) for name, texts in mapping.retracted_when.items()]
     if not marked:
-        return {}
+        named = RETRACTED in mapping.columns or RETRACTED in received.header
+        return {RETRACTED: _column(received, mapping, RETRACTED)} if named else {}
     any_mark = marked[0]
     for one in marked[1:]:
         any_mark = pc.or_(any_mark, one)
@@ -198,6 +200,7 @@ def _in_own_units(values: Text, variables: Text, units: Text | None, mapping: Ta
         declared = pa.DictionaryArray.from_arrays(encoded.indices, pa.array(named, pa.string())).cast(pa.string())
     if units is None:
         return in_own_units(values, variables, declared)
+    units = units.cast(pa.string())
     blank_as_null = pc.if_else(pc.equal(pc.utf8_trim_whitespace(units), ""), pa.scalar(None, pa.string()), units)
     return in_own_units(values, variables, blank_as_null if declared is None else pc.coalesce(blank_as_null, declared))
 

@@ -1,5 +1,7 @@
 """Delimited and Parquet files by a column mapping: wide or long, .csv, .csv.gz and .parquet."""
 
+import codecs
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -28,6 +30,7 @@ from medlstm.tables import MINUTES_AFTER_ADMISSION, OBSERVATION_CORE, RETRACTED,
 
 _MINUTES = {"minutes": 1.0, "hours": 60.0, "days": 1440.0}
 _BLOCK_BYTES = 8 << 20
+_REPLACED = "\ufffd"
 _OPTIONAL = ("patient_id", "discharged_at", "died", RETRACTED)
 
 
@@ -147,13 +150,13 @@ def _read_delimited(path: Path, wanted: set[str]) -> Iterator[_Received]:
 
     read, seen = 0, 0
     columns = [name for name in header if name in wanted]
-    with pa.input_stream(str(path), compression="detect") as stream:
+    with _Utf8Stream(path) as stream:
         reader = pa_csv.open_csv(
-            stream,
+            pa.PythonFile(stream, "r"),
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
             parse_options=pa_csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
-                include_columns=columns, column_types=dict.fromkeys(columns, pa.binary()), strings_can_be_null=True,
+                include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=True,
                 null_values=[""], quoted_strings_can_be_null=True,
             ),
         )  # fmt: skip
@@ -161,42 +164,63 @@ def _read_delimited(path: Path, wanted: set[str]) -> Iterator[_Received]:
             lines, seen = skipped[seen:], len(skipped)
             numbers = np.arange(read + 1, read + batch.num_rows + len(lines) + 1)
             read += len(numbers)
-            yield _decoded(header, batch, np.delete(numbers, [number - numbers[0] for number, _ in lines]), lines)
+            kept = np.delete(numbers, [number - numbers[0] for number, _ in lines])
+            rows = pa.table(batch)
+            yield _decoded(header, rows, kept, lines) if stream.replaced else _Received(header, rows, kept, lines)
     if skipped[seen:]:
         yield _no_rows(header, wanted, skipped[seen:])
 
 
-def _decoded(header: list[str], batch: pa.RecordBatch, numbers: np.ndarray, lines: list[tuple[int, str]]) -> _Received:
-    """Bytes to text; a row that is not UTF-8 becomes an unparsed line, and its neighbours stay rows."""
-    try:
-        texts = {name: batch.column(name).cast(pa.string()) for name in batch.schema.names}
-        return _Received(header, pa.table(texts), numbers, lines)
-    except pa.ArrowInvalid:
-        rows = [list(row.values()) for row in batch.to_pylist()]
-        good = np.array([all(map(_is_utf8, row)) for row in rows])
-        broken = [
-            (int(numbers[row]), b",".join(value or b"" for value in rows[row]).decode("utf-8", "backslashreplace"))
-            for row in np.flatnonzero(~good)
-        ]
-        return _decoded(header, batch.filter(pa.array(good)), numbers[good], sorted(lines + broken))
+class _Utf8Stream(io.RawIOBase):
+    """A file's bytes, uncompressed, with U+FFFD for what is not UTF-8: `replaced` says whether there was any."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pa.input_stream(str(path), compression="detect")
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._undecoded = False
+        self.replaced = False
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        received: bytes = self._file.read(size if size >= 0 else None)
+        if received.isascii() and received and not self._undecoded:
+            return received
+        text = self._decoder.decode(received, final=not received)
+        self._undecoded = bool(self._decoder.getstate()[0])
+        self.replaced = self.replaced or _REPLACED in text
+        # An empty answer would mean the end.
+        return text.encode() if text or not received else self.read(size)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
-def _is_utf8(value: bytes | None) -> bool:
-    try:
-        (value or b"").decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def _decoded(header: list[str], rows: pa.Table, numbers: np.ndarray, lines: list[tuple[int, str]]) -> _Received:
+    """A row with bytes that were not UTF-8 becomes an unparsed line, and its neighbours stay rows."""
+    broken = np.zeros(rows.num_rows, dtype=bool)
+    for column in rows.columns:
+        broken |= pc.fill_null(pc.match_substring(column, _REPLACED), False).to_numpy()
+    found = [
+        (int(numbers[row]), ",".join(value or "" for value in rows.slice(row, 1).to_pylist()[0].values()))
+        for row in np.flatnonzero(broken)
+    ]
+    return _Received(header, rows.filter(pa.array(~broken)), numbers[~broken], sorted(lines + found))
 
 
 def _header(path: Path) -> list[str]:
-    with pa.input_stream(str(path), compression="detect") as stream:
+    with _Utf8Stream(path) as stream:
         reader = pa_csv.open_csv(
-            stream,
+            pa.PythonFile(stream, "r"),
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
             parse_options=pa_csv.ParseOptions(invalid_row_handler=lambda _: "skip", newlines_in_values=True),
         )
-        return _unique(list(reader.schema.names))
+        names = _unique(list(reader.schema.names))
+    if any(_REPLACED in name for name in names):
+        raise _UnfitFileError("its header is not UTF-8 text; export it as UTF-8")
+    return names
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -36,7 +36,7 @@ from medlstm.lake import (
 from medlstm.limits import load_limits
 from medlstm.locking import date_locks
 from medlstm.prefetch import prefetched
-from medlstm.raw_chunks import RawPartition, raw_chunks
+from medlstm.raw_chunks import RawPartition, has_values, raw_chunks
 from medlstm.releases import read_releases
 from medlstm.suites import judges_whole_table, load_suite
 from medlstm.tables import MINUTES_AFTER_ADMISSION, dictionary_schema, quarantine_schema
@@ -140,7 +140,7 @@ def validation_groups(workspace: Workspace, days: Sequence[date], config: Config
     gathered = 0
     for day in days:
         stays, observations = (_raw_partition(workspace, table, day) for table in TABLES)
-        single = alone or _has_values(observations.path, MINUTES_AFTER_ADMISSION)
+        single = alone or has_values(pq.read_metadata(observations.path), MINUTES_AFTER_ADMISSION)
         full = gathered + stays.rows() > limit or len(group) == _DATES_PER_GROUP
         if group and (single or full):
             yield group
@@ -165,15 +165,6 @@ def _raw_partition(workspace: Workspace, table: str, day: date) -> RawPartition:
         raise MedlstmError(f"{path}: no raw rows of {day}; run `medlstm ingest --as-of {day}`")
     require_columns(table, pq.read_schema(path).names)
     return RawPartition(day, path)
-
-
-def _has_values(path: Path, column: str) -> bool:
-    metadata = pq.read_metadata(path)
-    if column not in metadata.schema.names:
-        return False
-    place = metadata.schema.names.index(column)
-    groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
-    return any(group.column(place).statistics.null_count < group.num_rows for group in groups)
 
 
 class _Run:
@@ -225,7 +216,7 @@ class _Run:
             self.staged.open(path, schema)
 
     def _admissions(self, partitions: list[RawPartition]) -> Admissions:
-        if not any(_has_values(partition.path, MINUTES_AFTER_ADMISSION) for partition in partitions):
+        if not any(has_values(pq.read_metadata(one.path), MINUTES_AFTER_ADMISSION) for one in partitions):
             return no_admissions
         (day,) = self.days
         return admissions_of(self.workspace, day, self.config)

@@ -164,17 +164,18 @@ class Predictions:
 
 
 def predict(network: Ensemble | Member, stays: Stays, points: NightlyPoints, device: torch.device) -> Predictions:
-    """Predictions at the given stays and steps, in double precision: the same alone and in any company.
+    """Predictions at the given stays and steps, in double precision (on the CPU where the device has none): the same
+    alone and in any company.
 
     The point is the median of a distribution, or the output of a head that gives a point only.
     """
-    dtype = torch.float32 if device.type == "mps" else torch.float64
-    network = network.to(device, dtype).eval()
+    device = torch.device("cpu") if device.type == "mps" else device
+    network = network.to(device, torch.float64).eval()
     collected: list[tuple[np.ndarray, Prediction]] = []
     with torch.inference_mode():
         for within, batch, row, step in batches_at(stays, points, device):
             values, numeric, codes, elapsed = batch.inputs
-            raw = values.to(dtype), numeric.to(dtype), codes, elapsed.to(dtype)
+            raw = values.double(), numeric.double(), codes, elapsed.double()
             collected.append((within, network.at(raw, row, step)))
     return _joined(network.spec, len(points.stay), collected)
 

@@ -15,7 +15,7 @@ from medlstm.models.member import Prediction, TableMember, TableRows
 from medlstm.models.spec import ModelSpec
 from medlstm.models.trees import BoostedTrees
 
-_MAX_EXPANDED_ROWS = 120_000
+_MAX_EXPANDED_ROWS = 80_000
 HAZARD_OPTIONS = {
     "learning_rate": 0.05, "max_iter": 200, "max_leaf_nodes": 12, "min_samples_leaf": 40, "l2_regularization": 5.0,
     "max_features": 0.3, "early_stopping": False,

@@ -115,7 +115,7 @@ def run_chain(root: str, days: list[date], rows: int, memory_limit_gb: float) ->
 
     from medlstm.cohort import load_cohort
     from medlstm.config import parse_config
-    from medlstm.ingest import ingest_date
+    from medlstm.ingest import ingest_dates
     from medlstm.lake import Workspace
     from medlstm.sequences import binned_stays, build_sequences
     from medlstm.validate import ValidationSummary, validate_dates
@@ -134,7 +134,7 @@ def run_chain(root: str, days: list[date], rows: int, memory_limit_gb: float) ->
         seconds[name], cpu[name] = time.perf_counter() - started, time.process_time() - used
         return result
 
-    taken = timed("ingest", lambda: sum(ingest_date(place, day, config).observations for day in days))
+    taken = timed("ingest", lambda: sum(one.observations for one in ingest_dates(place, days, config)))
     results = timed("contract", lambda: list(validate_dates(place, days, config)))
     assert all(isinstance(one, ValidationSummary) for one in results), results
     reports = [report for one in results for report in one.reports if report.table == "observations"]

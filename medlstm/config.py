@@ -53,7 +53,9 @@ class CsvFileMapping(Section):
     `columns` maps a canonical name (stay_id, admitted_at, value, age …) to the file's column; a
     canonical column that is not named is looked up under its own name. A wide observations file turns
     each column of `variables` into rows. `time_unit` other than timestamp: `observed_at` counts from the
-    admission. `generate_stay_ids`: each row of a stays file is a stay of its own, named by file and row.
+    admission. `retracted` in `columns` names a column whose true (1, yes) marks a row as entered in error: it takes
+    back the row of the same key that came before. `generate_stay_ids`: each row of a stays file is a stay of its own,
+    named by file and row.
     """
 
     pattern: str

@@ -48,7 +48,7 @@ class DateCount:
 
     def note(self, rule: str, action: str, rows: int, description: str) -> None:
         before = self.rules.get(rule, (action, 0, description))
-        self.rules[rule] = (action, before[1] + rows, description)
+        self.rules[rule] = (action if rows else before[0], before[1] + rows, description)
 
     def report(self, table: str, warnings: tuple[str, ...] = ()) -> ContractReport:
         outcomes = tuple(RuleOutcome(rule, *outcome) for rule, outcome in self.rules.items())

@@ -8,11 +8,12 @@ import pyarrow.compute as pc
 def joined(tables: list[pa.Table]) -> pa.Table:
     """One table with one dictionary a text column. Columns that some tables lack are null in their rows."""
     table = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
-    columns = [_one_chunk(table.column(name)) for name in table.column_names]
+    columns = [one_chunk(table.column(name)) for name in table.column_names]
     return pa.table(columns, names=table.column_names)
 
 
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array; its chunks share a dictionary."""
     if column.num_chunks == 1:
         return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
@@ -21,7 +22,7 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 def compacted(table: pa.Table) -> pa.Table:
     """The same rows, each dictionary sorted and without texts that no row has: equal rows become equal bytes."""
     columns = [
-        _compacted(_one_chunk(column)) if pa.types.is_dictionary(column.type) else column for column in table.columns
+        _compacted(one_chunk(column)) if pa.types.is_dictionary(column.type) else column for column in table.columns
     ]
     return pa.table(columns, names=table.column_names)
 

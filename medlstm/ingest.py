@@ -1,18 +1,32 @@
 """Landing folder to raw Parquet: every row as the text that was received, every file accounted for."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from medlstm.audit import append_audit, this_process
 from medlstm.config import Config
-from medlstm.dictionaries import joined
+from medlstm.deliveries import (
+    Delivery,
+    DeliveryPlan,
+    delivered_dates,
+    delivered_files,
+    landing_dates,
+    plan_delivery,
+    write_delivery,
+)
+from medlstm.dictionaries import compacted, joined
 from medlstm.errors import MedlstmError
 from medlstm.lake import (
     ROW_GROUP_ROWS,
     StagedTables,
     Workspace,
+    WrittenFile,
     partition_dates,
     partition_file,
     read_table,
@@ -21,8 +35,9 @@ from medlstm.lake import (
     write_table,
 )
 from medlstm.locking import date_lock
+from medlstm.prefetch import prefetched
 from medlstm.sources.landed import FileRead, Landed, LandingWarning, RowBatch, UnreadableFile
-from medlstm.sources.landing import list_landing, read_landing
+from medlstm.sources.landing import read_landing
 from medlstm.tables import dictionary_schema, raw_columns, raw_schema
 
 FILES_SCHEMA = pa.schema(
@@ -44,57 +59,126 @@ class IngestSummary:
 
 
 def dates_to_ingest(workspace: Workspace, as_of: date) -> list[date]:
-    """The date itself, and before it every landing folder that no night has taken in yet, oldest first."""
-    done = set(partition_dates(workspace.raw(TABLES[-1])))
-    missed = [day for day in _landing_dates(workspace) if day < as_of and day not in done]
-    return [*missed, as_of]
+    """The date itself, and before it every landing folder newer than what was taken in last, oldest first.
 
-
-def _landing_dates(workspace: Workspace) -> list[date]:
-    folder = workspace.root / "landing"
-    if not folder.is_dir():
-        return []
-    days = []
-    for child in sorted(folder.iterdir()):
-        try:
-            days.append(date.fromisoformat(child.name))
-        except ValueError:
-            continue
-    return days
-
-
-def ingest_date(workspace: Workspace, extract_date: date, config: Config) -> IngestSummary:
-    """Read `landing/<extract_date>` and replace that date's raw partitions, holding one batch of rows at a time.
-
-    A date whose folder is gone but whose raw partitions exist (an old night run again) is left as it is.
-    Raises LandingError when there is neither.
+    Files that came late for older dates are part of the date itself; see `medlstm.deliveries`.
     """
-    folder = workspace.landing(extract_date)
-    if not folder.is_dir() and extract_date in partition_dates(workspace.raw(TABLES[-1])):
-        return _kept(workspace, extract_date)
-    landed = read_landing(list_landing(folder, extract_date), config)
+    newest = max(delivered_dates(workspace), default=date.min)
+    return [*(day for day in landing_dates(workspace) if newest < day < as_of), as_of]
+
+
+def ingest_date(
+    workspace: Workspace, extract_date: date, config: Config, run: str | None = None, reopen: bool = False
+) -> IngestSummary:
+    """Read `landing/<extract_date>`, and files that came late for closed dates, and replace that date's raw
+    partitions, holding one batch of rows at a time.
+
+    A closed date is read from the files that its night read; where these are gone or changed, its raw partitions are
+    left as they are, with a warning. `reopen` reads what is there now. `run` names the run in the audit log.
+    Raises LandingError when there are neither files nor partitions.
+    """
     with date_lock(workspace, "extract_date", extract_date):
-        summary = _write_raw(workspace, extract_date, landed, config)
-        _write_unreadable(workspace, summary)
+        return _ingest(workspace, extract_date, config, run, late=True, reopen=reopen)
+
+
+def ingest_dates(
+    workspace: Workspace, days: Sequence[date], config: Config, run: str | None = None, workers: int = 2
+) -> Iterator[IngestSummary]:
+    """As `ingest_date` for each of several dates in ascending order, `workers` of them at a time.
+
+    What came late for closed dates is part of the last.
+    """
+    plans = {day: _plan(workspace, day, late=day == days[-1], reopen=False) for day in days}
+
+    def take_in(day: date) -> IngestSummary:
+        with date_lock(workspace, "extract_date", day):
+            return _ingest_plan(workspace, day, plans[day], config, run)
+
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[IngestSummary]] = deque()
+        for day in days:
+            waiting.append(pool.submit(take_in, day))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _ingest(
+    workspace: Workspace, extract_date: date, config: Config, run: str | None, late: bool, reopen: bool
+) -> IngestSummary:
+    return _ingest_plan(workspace, extract_date, _plan(workspace, extract_date, late, reopen), config, run)
+
+
+def _plan(workspace: Workspace, extract_date: date, late: bool, reopen: bool) -> DeliveryPlan | None:
+    """None where the raw partitions stay: the folder is gone, or its files are not what the date's night read."""
+    gone = not workspace.landing(extract_date).is_dir()
+    if gone and extract_date in partition_dates(workspace.raw(TABLES[-1])):
+        return None
+    return plan_delivery(workspace, extract_date, late, reopen)
+
+
+def _ingest_plan(
+    workspace: Workspace, extract_date: date, plan: DeliveryPlan | None, config: Config, run: str | None
+) -> IngestSummary:
+    if plan is None:
+        return _kept(workspace, extract_date)
+    files = delivered_files(plan)
+    summary, written = _write_raw(workspace, extract_date, _landed(plan, config), config)
+    _write_unreadable(workspace, summary)
+    sources = [one.source for one in files]
+    append_audit(workspace, "ingest", extract_date, run or this_process(), written, sources)
+    write_delivery(workspace, Delivery(extract_date, files, {one.path.parents[1].name: one.sha256 for one in written}))
     return summary
+
+
+def _landed(plan: DeliveryPlan, config: Config) -> Iterator[Landed]:
+    """What the sources hand over; names of files that came late begin with the date of their folder."""
+    for folder in plan.folders:
+        late = folder.extract_date != plan.extract_date
+        if late:
+            yield LandingWarning(
+                f"{plan.extract_date}: {len(folder.files)} files came late for {folder.extract_date}; nights before "
+                f"{plan.extract_date} do not know them"
+            )
+        for item in read_landing(folder, config):
+            yield _prefixed(item, f"{folder.extract_date}/") if late else item
+
+
+def _prefixed(item: Landed, prefix: str) -> Landed:
+    match item:
+        case RowBatch(table, rows):
+            place = rows.column_names.index("source_file")
+            names = pc.binary_join_element_wise(prefix, rows.column("source_file").cast(pa.string()), "")
+            return RowBatch(table, rows.set_column(place, "source_file", names))
+        case FileRead(source_file):
+            return FileRead(prefix + source_file)
+        case UnreadableFile(source_file, reason):
+            return UnreadableFile(prefix + source_file, reason)
+        case LandingWarning():
+            return item
 
 
 def _write_unreadable(workspace: Workspace, summary: IngestSummary) -> None:
     extract_date = summary.extract_date
     files = [(file.source_file, file.reason, extract_date) for file in summary.unreadable]
     records = [dict(zip(FILES_SCHEMA.names, values, strict=True)) for values in files]
-    write_table(pa.Table.from_pylist(records, schema=FILES_SCHEMA),
-                partition_file(workspace.quarantine("files"), extract_date))  # fmt: skip
+    path = partition_file(workspace.quarantine("files"), extract_date)
+    sweep_temporaries(path)
+    write_table(pa.Table.from_pylist(records, schema=FILES_SCHEMA), path)
 
 
-def _write_raw(workspace: Workspace, extract_date: date, landed: Iterator[Landed], config: Config) -> IngestSummary:
+def _write_raw(
+    workspace: Workspace, extract_date: date, landed: Iterator[Landed], config: Config
+) -> tuple[IngestSummary, list[WrittenFile]]:
     """Stream batches into the raw partitions; they take the old ones' place when the last batch is written."""
     files_read = 0
     unreadable: list[UnreadableFile] = []
     warnings: list[str] = []
     with StagedTables() as staged:
         raw = {table: _RawWriter(staged, workspace, table, extract_date, config) for table in TABLES}
-        for item in landed:
+        # The next batch is read while one is compressed and written.
+        for item in prefetched(landed):
             match item:
                 case RowBatch(table, rows):
                     raw[table].add(rows)
@@ -107,10 +191,11 @@ def _write_raw(workspace: Workspace, extract_date: date, landed: Iterator[Landed
         for writer in raw.values():
             writer.flush()
         # Observations last: their partition marks the date as taken in.
-        staged.commit([raw[table].path for table in TABLES])
-    return IngestSummary(
+        written = staged.commit([raw[table].path for table in TABLES])
+    summary = IngestSummary(
         extract_date, files_read, raw["stays"].rows, raw["observations"].rows, tuple(unreadable), tuple(warnings)
     )
+    return summary, written
 
 
 class _RawWriter:
@@ -126,7 +211,7 @@ class _RawWriter:
         self.schema = dictionary_schema(raw_schema(columns))
         self.rows = 0
         self._gathered: list[pa.Table] = []
-        sweep_temporaries(self.path.parent)
+        sweep_temporaries(self.path)
         staged.open(self.path, self.schema)
 
     def add(self, rows: pa.Table) -> None:
@@ -137,7 +222,7 @@ class _RawWriter:
 
     def flush(self) -> None:
         if self._gathered:
-            self.staged.write(self.path, joined(self._gathered))
+            self.staged.write(self.path, compacted(joined(self._gathered)))
         self._gathered = []
 
     def _as_raw(self, batch: pa.Table) -> pa.Table:
@@ -158,7 +243,7 @@ class _RawWriter:
 
 def _kept(workspace: Workspace, extract_date: date) -> IngestSummary:
     counts = [row_count(partition_file(workspace.raw(table), extract_date)) for table in TABLES]
-    note = f"{extract_date}: the landing folder is gone; the raw partitions of its first night are used"
+    note = f"{extract_date}: the landing folder is gone or has changed; the raw partitions of its night are used"
     return IngestSummary(extract_date, 0, counts[0], counts[1], (), (note,))
 
 

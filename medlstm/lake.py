@@ -1,5 +1,6 @@
 """Parquet tables of a workspace, one file per table and date, replaced atomically; all file-system calls live here."""
 
+import hashlib
 import json
 import os
 import re
@@ -49,6 +50,15 @@ class Workspace:
         return self.root / "models"
 
     @property
+    def deliveries(self) -> Path:
+        """What was read as which extract date, one JSON file each."""
+        return self.root / "lake" / "deliveries"
+
+    @property
+    def audit(self) -> Path:
+        return self.root / "lake" / "audit.jsonl"
+
+    @property
     def scratch(self) -> Path:
         """For temporary files without a name."""
         return self.root / "lake" / ".scratch"
@@ -83,6 +93,22 @@ def write_table(table: pa.Table, path: Path) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
+@dataclass(frozen=True)
+class WrittenFile:
+    """A Parquet file that was put in place."""
+
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class StagedTables:
     """Parquet files written row by row beside their final names; `commit` puts them in place, in the order given.
 
@@ -107,7 +133,12 @@ class StagedTables:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(path)
         self._temporaries[path] = temporary
-        self._writers[path] = pq.ParquetWriter(temporary, schema, compression="zstd", store_schema=False)
+        counted = [one.name for one in schema if pa.types.is_integer(one.type) or pa.types.is_timestamp(one.type)]
+        self._writers[path] = pq.ParquetWriter(
+            temporary, schema, compression="zstd", store_schema=False,
+            use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
+            column_encoding=dict.fromkeys(counted, "DELTA_BINARY_PACKED"),
+        )  # fmt: skip
 
     def write(self, path: Path, table: pa.Table) -> None:
         """Append rows; the table has the schema that the file was opened with."""
@@ -118,20 +149,23 @@ class StagedTables:
         """End the file, still beside its final name."""
         self._writers.pop(path).close()
 
-    def commit(self, paths: Sequence[Path]) -> None:
+    def commit(self, paths: Sequence[Path]) -> list[WrittenFile]:
         """Fsync and rename each file; a reader sees the old one or the new one, never half."""
+        written = []
         for path in paths:
             if path in self._writers:
                 self.close(path)
             temporary = self._temporaries.pop(path)
+            written.append(WrittenFile(path, row_count(temporary), temporary.stat().st_size, sha256_of(temporary)))
             _fsync(temporary)
             temporary.replace(path)
             _fsync(path.parent)
+        return written
 
 
-def sweep_temporaries(folder: Path) -> None:
-    """Remove what a killed run left half-written in a folder that no other run may be writing to."""
-    for leftover in folder.glob(".*.tmp"):
+def sweep_temporaries(path: Path) -> None:
+    """Remove what a killed run left half-written of a file that no other run may be writing."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         leftover.unlink(missing_ok=True)
 
 

@@ -105,7 +105,7 @@ def _stay_ranges(partition: RawPartition, rows_per_chunk: int) -> dict[str | Non
 
 def _by_range(batch: pa.Table, plain: pa.Table, range_of: dict[str | None, int]) -> Iterator[tuple[int, pa.Table]]:
     stay = joined([batch.select(["stay_id"])]).column(0).chunk(0)
-    lookup = np.array([*(range_of[text] for text in stay.dictionary.to_pylist()), range_of.get(None, 0)])
+    lookup = np.array([range_of.get(text, 0) for text in [*stay.dictionary.to_pylist(), None]])
     parts = lookup[stay.indices.fill_null(-1).to_numpy()]
     order = np.argsort(parts, kind="stable")
     found, starts = np.unique(parts[order], return_index=True)

@@ -109,7 +109,7 @@ def _observations(records: list[ChallengeRecords], stays: pd.DataFrame) -> pa.Ta
     admitted = epoch_us(stays["admitted_at"])
     tables = []
     for one in records:
-        position = lookup.get_indexer(one.measurements.column("stay_id").to_pandas())
+        position = lookup.get_indexer(one.measurements.column("stay_id").to_pandas().astype("str"))
         dated = _dated(one.measurements, admitted[position])
         tables.append(dated.filter(pa.array(position >= 0)))
     lines = [text for one in records for _, _, text in one.malformed]
@@ -123,10 +123,9 @@ def _dated(measurements: pa.Table, admitted_us: np.ndarray) -> pa.Table:
     known = ~np.isnan(minutes)
     moments = admitted_us + np.where(known, minutes, 0).astype(np.int64) * 60_000_000
     times = pa.array(moments, mask=~known).cast(pa.timestamp("us", tz="UTC")).cast(pa.timestamp("s", tz="UTC"))
-    texts = pc.coalesce(pc.strftime(times, format="%Y-%m-%dT%H:%M:%SZ"), measurements.column("time"))
-    return measurements.set_column(measurements.column_names.index("time"), "observed_at", texts).select(
-        list(OBSERVATION_CORE)
-    )
+    texts = pc.coalesce(pc.strftime(times, format="%Y-%m-%dT%H:%M:%SZ"), measurements.column("time").cast(pa.string()))
+    dated = measurements.set_column(measurements.column_names.index("time"), "observed_at", texts)
+    return dated.select(list(OBSERVATION_CORE)).cast(pa.schema([(name, pa.string()) for name in OBSERVATION_CORE]))
 
 
 def _days_from(observed_at: pa.ChunkedArray, start: date, zone: ZoneInfo) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from medlstm.admissions import admissions_of, no_admissions
+from medlstm.audit import append_audit, this_process
 from medlstm.casting import Admissions
 from medlstm.config import Config
 from medlstm.contracts import (
@@ -18,6 +19,7 @@ from medlstm.contracts import (
     stop_above_limit,
     stop_if_told,
 )
+from medlstm.deliveries import read_delivery
 from medlstm.dictionaries import compacted
 from medlstm.errors import ContractStopped, MedlstmError
 from medlstm.feeds import FeedFinding, feed_findings
@@ -35,6 +37,7 @@ from medlstm.limits import load_limits
 from medlstm.locking import date_locks
 from medlstm.prefetch import prefetched
 from medlstm.raw_chunks import RawPartition, raw_chunks
+from medlstm.releases import read_releases
 from medlstm.suites import judges_whole_table, load_suite
 from medlstm.tables import MINUTES_AFTER_ADMISSION, dictionary_schema, quarantine_schema
 
@@ -67,28 +70,42 @@ class StoppedDate:
 
 
 def dates_to_validate(workspace: Workspace, as_of: date) -> list[date]:
-    """The date itself, and before it every ingested date with nothing admitted yet, oldest first."""
+    """The date itself, and before it every ingested date of which nothing, or something older, was admitted, oldest
+    first."""
     admitted = set(partition_dates(workspace.admitted("observations")))
-    waiting = [day for day in partition_dates(workspace.raw("observations")) if day < as_of and day not in admitted]
+    waiting = [
+        day
+        for day in partition_dates(workspace.raw("observations"))
+        if day < as_of and (day not in admitted or _is_outdated(workspace, day))
+    ]
     return [*waiting, as_of]
 
 
-def validate_date(workspace: Workspace, extract_date: date, config: Config) -> ValidationSummary:
+def _is_outdated(workspace: Workspace, day: date) -> bool:
+    """Whether a kill kept the raw rows of a date from being judged again after they were read again."""
+    delivery, report = read_delivery(workspace, day), _report_file(workspace, day)
+    return delivery is not None and report.is_file() and read_json(report)["raw"] != delivery.raw
+
+
+def validate_date(
+    workspace: Workspace, extract_date: date, config: Config, run: str | None = None
+) -> ValidationSummary:
     """Admit or quarantine the raw rows of a date; nothing is admitted unless every table may be.
 
     Raises ContractStopped (the quarantine is written first where too large a share failed), MedlstmError
     when the date was never ingested.
     """
-    result = next(validate_dates(workspace, [extract_date], config))
+    result = next(validate_dates(workspace, [extract_date], config, run))
     if isinstance(result, StoppedDate):
         raise result.error
     return result
 
 
 def validate_dates(
-    workspace: Workspace, days: list[date], config: Config
+    workspace: Workspace, days: list[date], config: Config, run: str | None = None
 ) -> Iterator[ValidationSummary | StoppedDate]:
-    """As `validate_date` for each of several dates, in the order given; small dates share one validation.
+    """As `validate_date` for each of several dates, in the order given; small dates share one validation. `run` names
+    the run in the audit log.
 
     A date that its contract stops does not keep the others from being admitted. Raises ContractStopped where a check
     itself crashed.
@@ -99,11 +116,11 @@ def validate_dates(
     }
     for group in _groups(workspace, days, config, contracts):
         with date_locks(workspace, group), StagedTables() as staged:
-            run = _Run(workspace, group, config, staged)
+            judging = _Run(workspace, group, config, staged, run or this_process())
             for table in TABLES:
-                run.judge_table(contracts[table])
+                judging.judge_table(contracts[table])
             for day in group:
-                yield run.settle(day)
+                yield judging.settle(day)
 
 
 def _groups(
@@ -157,8 +174,11 @@ def _has_values(path: Path, column: str) -> bool:
 class _Run:
     """A group of dates on its way through the contracts; nothing is in place before `settle`."""
 
-    def __init__(self, workspace: Workspace, days: list[date], config: Config, staged: StagedTables) -> None:
+    def __init__(
+        self, workspace: Workspace, days: list[date], config: Config, staged: StagedTables, run: str
+    ) -> None:
         self.workspace = workspace
+        self.run = run
         self.days = days
         self.config = config
         self.staged = staged
@@ -178,7 +198,8 @@ class _Run:
             self._begin(contract, partition)
         admissions = self._admissions(partitions) if table == "observations" else no_admissions
         chunks = prefetched(raw_chunks(partitions, limit, self.workspace.scratch))
-        judged = (judge(contract, chunk, admissions, self.counts[table]) for chunk in chunks)
+        released = {day: read_releases(self.workspace, table, day) for day in self.days}
+        judged = (judge(contract, chunk, admissions, self.counts[table], released) for chunk in chunks)
         # The next chunk is read, and the last one compressed and written, while one is judged.
         for one in prefetched(judged):
             for day in one.admitted:
@@ -195,7 +216,7 @@ class _Run:
             (self._admitted(table, day), dictionary_schema(contract.schema)),
             (self._quarantine(table, day), dictionary_schema(quarantine_schema(raw.names))),
         ):
-            sweep_temporaries(path.parent)
+            sweep_temporaries(path)
             self.staged.open(path, schema)
 
     def _admissions(self, partitions: list[RawPartition]) -> Admissions:
@@ -214,16 +235,20 @@ class _Run:
         )
         try:
             for report in reports:
-                self._check(report, found[report.table], day)
+                self._check(report, found[report.table], reports, day)
         except ContractStopped as error:
+            append_audit(self.workspace, "stop", day, self.run, detail={"reason": str(error)})
             return StoppedDate(day, error)
-        self.staged.commit([self._quarantine(table, day) for table in TABLES])
+        written = self.staged.commit([self._quarantine(table, day) for table in TABLES])
         # Observations last: their partition marks the date as admitted.
-        self.staged.commit([self._admitted(table, day) for table in TABLES])
+        written += self.staged.commit([self._admitted(table, day) for table in TABLES])
+        append_audit(self.workspace, "validate", day, self.run, written)
         _write_reports(self.workspace, reports, day)
         return ValidationSummary(day, reports)
 
-    def _check(self, report: ContractReport, found: tuple[FeedFinding, ...], day: date) -> None:
+    def _check(
+        self, report: ContractReport, found: tuple[FeedFinding, ...], reports: tuple[ContractReport, ...], day: date
+    ) -> None:
         if report.rows_in != report.admitted + report.quarantined + report.exact_duplicates:
             raise MedlstmError(f"{report.table} {day}: rows in are not rows out: {report}")
         stop_if_told(report, day)
@@ -234,7 +259,7 @@ class _Run:
             stop_above_limit(report, self.config, day)
         except ContractStopped:
             self.staged.commit([self._quarantine(report.table, day)])
-            _write_reports(self.workspace, (report,), day)
+            _write_reports(self.workspace, reports, day)
             raise
 
     def _admitted(self, table: str, day: date) -> Path:
@@ -245,7 +270,10 @@ class _Run:
 
 
 def _write_reports(workspace: Workspace, reports: tuple[ContractReport, ...], day: date) -> None:
-    write_json({"reports": [asdict(report) for report in reports]}, _report_file(workspace, day))
+    delivery = read_delivery(workspace, day)
+    raw = delivery.raw if delivery else {}
+    sweep_temporaries(_report_file(workspace, day))
+    write_json({"reports": [asdict(report) for report in reports], "raw": raw}, _report_file(workspace, day))
 
 
 def _report_file(workspace: Workspace, day: date) -> Path:

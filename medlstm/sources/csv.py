@@ -24,11 +24,11 @@ from medlstm.sources.landed import (
     unparsed_rows,
 )
 from medlstm.sources.placing import placed_by_extract_date
-from medlstm.tables import MINUTES_AFTER_ADMISSION, OBSERVATION_CORE, STAY_CORE
+from medlstm.tables import MINUTES_AFTER_ADMISSION, OBSERVATION_CORE, RETRACTED, STAY_CORE
 
 _MINUTES = {"minutes": 1.0, "hours": 60.0, "days": 1440.0}
 _BLOCK_BYTES = 8 << 20
-_OPTIONAL = ("patient_id", "discharged_at", "died")
+_OPTIONAL = ("patient_id", "discharged_at", "died", RETRACTED)
 
 
 class _UnfitFileError(Exception):
@@ -79,7 +79,7 @@ def read_mapped(landing: LandingFolder, mappings: list[CsvFileMapping], config: 
 
 def _wanted(mapping: CsvFileMapping, config: Config) -> set[str]:
     """The file's columns that the mapping may use."""
-    canonical = {*STAY_CORE, *OBSERVATION_CORE, *config.features.numeric, *config.features.categorical}
+    canonical = {*STAY_CORE, *OBSERVATION_CORE, RETRACTED, *config.features.numeric, *config.features.categorical}
     return {*canonical, *mapping.columns.values(), *mapping.variables, mapping.los_column or ""}
 
 
@@ -123,8 +123,10 @@ def _no_rows(header: list[str], wanted: set[str], unparsed: list[tuple[int, str]
 
 
 def _read_parquet(path: Path, wanted: set[str]) -> Iterator[_Received]:
-    with pq.ParquetFile(path) as file:
-        header = _unique(file.schema_arrow.names)
+    schema = pq.read_schema(path)
+    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        header = _unique(schema.names)
         yield _no_rows(header, wanted, [])
         read = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=[name for name in header if name in wanted]):
@@ -159,7 +161,7 @@ def _read_delimited(path: Path, wanted: set[str]) -> Iterator[_Received]:
             lines, seen = skipped[seen:], len(skipped)
             numbers = np.arange(read + 1, read + batch.num_rows + len(lines) + 1)
             read += len(numbers)
-            yield _decoded(header, batch, np.setdiff1d(numbers, [number for number, _ in lines]), lines)
+            yield _decoded(header, batch, np.delete(numbers, [number - numbers[0] for number, _ in lines]), lines)
     if skipped[seen:]:
         yield _no_rows(header, wanted, skipped[seen:])
 
@@ -209,6 +211,8 @@ def _as_text(column: pa.Array) -> pa.Array:
         zone = "Z" if column.type.tz else ""
         moments = column.cast(pa.timestamp("us", tz="UTC" if column.type.tz else None))
         return pc.strftime(moments, format=f"%Y-%m-%dT%H:%M:%S{zone}")
+    if pa.types.is_dictionary(column.type):
+        return column.cast(pa.dictionary(pa.int32(), pa.string()))
     return column.cast(pa.string())
 
 
@@ -226,7 +230,7 @@ def _stays(
     received: _Received, name: str, mapping: CsvFileMapping, landing: LandingFolder, config: Config
 ) -> pa.Table:
     columns: dict[str, pa.Array | pa.ChunkedArray] = {}
-    for target in (*STAY_CORE, *config.features.numeric, *config.features.categorical):
+    for target in (*STAY_CORE, *config.features.numeric, *config.features.categorical, RETRACTED):
         if target == "stay_id" and mapping.generate_stay_ids:
             ids = [f"{landing.extract_date.isoformat()}/{name}/{row}" for row in received.numbers]
             columns[target] = pa.array(ids, pa.string())
@@ -249,7 +253,7 @@ def _scaled(texts: pa.ChunkedArray, factor: float) -> pa.ChunkedArray | pa.Dicti
     """Numbers as text times `factor`; what is not a number stays as it is, for the contract to refuse."""
     if factor == 1:
         return texts
-    encoded = pc.dictionary_encode(texts).combine_chunks()
+    encoded = pc.dictionary_encode(texts.cast(pa.string())).combine_chunks()
     distinct = pa.array([_scaled_text(text, factor) for text in encoded.dictionary.to_pylist()], pa.string())
     return pa.DictionaryArray.from_arrays(encoded.indices, distinct)
 
@@ -273,12 +277,20 @@ def _long_observations(received: _Received, name: str, mapping: CsvFileMapping) 
     columns = {
         target: _column(received, mapping, target) for target in OBSERVATION_CORE if target != "observed_at"
     }
-    return raw_rows(columns | _time(received, mapping), name, received.numbers)
+    return raw_rows(columns | _time(received, mapping) | _retracted(received, mapping), name, received.numbers)
+
+
+def _retracted(received: _Received, mapping: CsvFileMapping) -> dict[str, pa.ChunkedArray]:
+    """The mark of rows that the source takes back, where it has one."""
+    if RETRACTED not in mapping.columns and RETRACTED not in received.header:
+        return {}
+    return {RETRACTED: _column(received, mapping, RETRACTED)}
 
 
 def _wide_observations(received: _Received, name: str, mapping: CsvFileMapping) -> Iterator[pa.Table]:
     """One table per variable: the rows in which it has a value."""
-    stay, time = _column(received, mapping, "stay_id"), _time(received, mapping)
+    stay = _column(received, mapping, "stay_id")
+    time: dict[str, pa.Array | pa.ChunkedArray] = _time(received, mapping) | _retracted(received, mapping)
     for variable in mapping.variables:
         values = _column(received, mapping, variable)
         seen = pc.is_valid(values)

@@ -25,7 +25,7 @@ class LandingFolder:
 
     def name(self, path: Path) -> str:
         """The file's name for people and for `source_file`."""
-        return path.relative_to(self.folder).as_posix()
+        return str(path).removeprefix(f"{self.folder}/")
 
 
 @dataclass(frozen=True)

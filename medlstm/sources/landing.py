@@ -1,5 +1,6 @@
 """One date's landing folder to batches of raw rows, by the source that the workspace declares."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -47,12 +48,15 @@ def _is_replayed(landing: LandingFolder) -> bool:
 
 def landing_files(folder: Path) -> tuple[Path, ...]:
     """The files below `folder`, sorted; hidden ones (a transfer in progress) and links are left alone."""
-    found: list[Path] = []
-    for child in sorted(folder.iterdir()):
-        if child.name.startswith(".") or child.is_symlink():
-            continue
-        if child.is_dir():
-            found += landing_files(child)
-        elif child.is_file():
-            found.append(child)
-    return tuple(sorted(found))
+    return tuple(Path(path) for path in sorted(_below(str(folder))))
+
+
+def _below(folder: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.is_symlink():
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                yield entry.path

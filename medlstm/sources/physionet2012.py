@@ -4,23 +4,25 @@ Source: https://physionet.org/content/challenge-2012/1.0.0/, where -1 in a descr
 means that it was not recorded.
 """
 
+import math
+import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from medlstm.config import Config
+from medlstm.dictionaries import joined, one_chunk
 from medlstm.errors import LandingError
 from medlstm.sources.landed import FileRead, Landed, LandingFolder, RowBatch, UnreadableFile, unparsed_rows
 from medlstm.sources.placing import iso_text
@@ -29,6 +31,7 @@ from medlstm.tables import MINUTES_AFTER_ADMISSION
 NUMERIC = ("Age", "Height", "Weight")
 CATEGORICAL = ("Gender", "ICUType")
 OBSERVED_HOURS = 48
+_TIME = re.compile(r"(\d{1,3}):([0-5]\d)")
 _HEADER = b"Time,Parameter,Value"
 _OUTCOMES = "Outcomes*.txt"
 _RECORDS_PER_BATCH = 500
@@ -128,77 +131,94 @@ def _parse(names: list[str], bodies: list[bytes], unreadable: list[UnreadableFil
         skipped.append((row.number - 1, row.text))
         return "skip"
 
+    text = pa.dictionary(pa.int32(), pa.string())
     table = pa_csv.read_csv(
         pa.BufferReader(b"".join(bodies) or _HEADER),
         read_options=pa_csv.ReadOptions(column_names=["time", "variable", "value"], use_threads=False),
         parse_options=pa_csv.ParseOptions(quote_char=False, invalid_row_handler=skip, ignore_empty_lines=False),
         convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(("time", "variable", "value"), pa.string()), strings_can_be_null=True,
-            null_values=[""],
+            column_types=dict.fromkeys(("time", "variable", "value"), text), strings_can_be_null=True, null_values=[""],
         ),
     )  # fmt: skip
-    line = np.setdiff1d(np.arange(table.num_rows + len(skipped)), [number for number, _ in skipped])
+    line = np.delete(np.arange(table.num_rows + len(skipped)), [number for number, _ in skipped])
     file = np.searchsorted(starts, line, side="right") - 1
-    table = table.append_column("file", pa.array(file)).append_column("row", pa.array(line - _at(starts, file)))
-    table = table.filter(pc.greater(table.column("row"), 0))
+    row = line - (starts[file] if len(starts) else line)
     malformed = tuple(
         (names[index], int(number - starts[index]), text)
         for number, text in skipped
         for index in (int(np.searchsorted(starts, number, side="right")) - 1,)
     )
-    return _split(table, names, malformed, unreadable)
+    return _split(_Lines(joined([table]), file, row), names, malformed, unreadable)
 
 
-def _at(values: np.ndarray, index: np.ndarray) -> np.ndarray:
-    return values[index] if len(values) else np.zeros(len(index), dtype=np.int64)
+@dataclass(frozen=True)
+class _Lines:
+    """Lines of several files: columns time, variable, value as dictionaries, and [n] which file and row (0: header)."""
+
+    table: pa.Table
+    file: np.ndarray
+    row: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "_Lines":
+        return _Lines(self.table.take(pa.array(rows)), self.file[rows], self.row[rows])
+
+    def column(self, name: str) -> pa.DictionaryArray:
+        return one_chunk(self.table.column(name))
+
+    def each(self, name: str, read: Callable[[str], Any], missing: Any) -> np.ndarray:
+        """`read` of each row's text, called once for each distinct one."""
+        column = self.column(name)
+        found = np.array([*(read(text) for text in column.dictionary.to_pylist()), missing])
+        return found[column.indices.fill_null(-1).to_numpy()]
 
 
 def _split(
-    table: pa.Table, names: list[str], malformed: tuple[tuple[str, int, str], ...], unreadable: list[UnreadableFile]
+    lines: _Lines, names: list[str], malformed: tuple[tuple[str, int, str], ...], unreadable: list[UnreadableFile]
 ) -> ChallengeRecords:
     """Descriptors (rows at 00:00 before the first measurement) apart from measurements."""
-    is_start = pc.equal(table.column("time"), "00:00")
-    describing = pc.and_(is_start, pc.is_in(table.column("variable"), pa.array([*_DESCRIPTORS, "Weight"])))
-    described = table.filter(pc.fill_null(describing, False)).to_pandas()
-    first = described.drop_duplicates(["file", "variable"])
+    is_start = lines.each("time", "00:00".__eq__, False)
+    is_descriptor = is_start & lines.each("variable", _DESCRIPTORS.__contains__, False)
+    is_weight = is_start & lines.each("variable", "Weight".__eq__, False)
+    described = lines.take(np.flatnonzero(is_descriptor | is_weight))
+    frame = described.table.select(["variable", "value"]).to_pandas().astype("str").assign(file=described.file)
+    first = frame.drop_duplicates(["file", "variable"])
     wide = first.pivot(index="file", columns="variable", values="value").reindex(range(len(names)))
     wide = wide.reindex(columns=[*_DESCRIPTORS, "Weight"])
     for index in np.flatnonzero(wide["RecordID"].isna()):
         unreadable.append(UnreadableFile(names[index], "it has no RecordID at 00:00"))
-    descriptors = pd.DataFrame({"stay_id": wide["RecordID"], "source_file": names})
+    descriptors = pd.DataFrame({"stay_id": wide["RecordID"].astype("str"), "source_file": names})
     for name in (*NUMERIC, *CATEGORICAL):
         descriptors[name] = _known(wide[name], name)
-    kept = pc.invert(pc.fill_null(pc.and_(is_start, pc.is_in(table.column("variable"), pa.array(_DESCRIPTORS))), False))
+    known = descriptors["stay_id"].notna().to_numpy()
     # A weight of -1 is a descriptor that was not recorded, not a measurement.
-    not_recorded = pc.and_(describing, pc.equal(table.column("value"), "-1"))
-    measured = table.filter(pc.and_(kept, pc.invert(pc.fill_null(not_recorded, False))))
-    file = measured.column("file").to_numpy()
-    ids = pa.array(descriptors["stay_id"].astype(object).where(descriptors["stay_id"].notna(), None), pa.string())
-    stay = ids.take(pa.array(file))
+    not_recorded = is_weight & lines.each("value", "-1".__eq__, False)
+    kept = (lines.row > 0) & ~is_descriptor & ~not_recorded & np.append(known, False)[lines.file]
+    measured = lines.take(np.flatnonzero(kept))
+    file = pa.array(measured.file.astype(np.int32))
+    minutes = measured.each("time", _minutes, math.nan)
+    ids = _text(descriptors["stay_id"].where(descriptors["stay_id"].notna(), ""))
     measurements = pa.table(
         {
-            "stay_id": stay,
-            "minutes": _minutes(measured.column("time")),
+            "stay_id": pa.DictionaryArray.from_arrays(file, ids),
+            "minutes": pa.array(minutes, mask=np.isnan(minutes)),
             "time": measured.column("time"),
             "variable": measured.column("variable"),
             "value": measured.column("value"),
-            "source_file": pa.array(names, pa.string()).take(pa.array(file)),
-            "source_row": measured.column("row"),
+            "source_file": pa.DictionaryArray.from_arrays(file, pa.array(names, pa.string())),
+            "source_row": pa.array(measured.row),
         }
-    ).filter(pc.is_valid(stay))
-    known = descriptors[descriptors["stay_id"].notna()].reset_index(drop=True)
-    return ChallengeRecords(known, measurements, malformed, tuple(unreadable))
+    )
+    return ChallengeRecords(descriptors[known].reset_index(drop=True), measurements, malformed, tuple(unreadable))
+
+
+def _minutes(text: str) -> float:
+    matched = _TIME.fullmatch(text)
+    return 60.0 * int(matched[1]) + int(matched[2]) if matched else math.nan
 
 
 def _known(column: pd.Series, name: str) -> pd.Series:
     texts = column.where(column != "-1")
     return texts.replace(_NAMES[name]) if name in _NAMES else texts
-
-
-def _minutes(times: pa.ChunkedArray) -> pa.ChunkedArray:
-    matched = pc.extract_regex(times, r"^(?P<hours>\d{1,3}):(?P<minutes>[0-5]\d)$")
-    hours, minutes = (pc.struct_field(matched, part).cast(pa.float64()) for part in ("hours", "minutes"))
-    return pc.add(pc.multiply(hours, 60.0), minutes)
 
 
 def read_outcomes(path: Path) -> pd.DataFrame:
@@ -236,15 +256,21 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
     A record with an outcome ended as the extract date began; one without has been in a bed for 48 hours when
     the extract date ends. An outcome of -1 days is left for the contract to refuse.
     """
-    files = [path for path in landing.files if path.name.endswith((".txt", *_ARCHIVES))]
-    tables = [path for path in files if fnmatch(path.name, _OUTCOMES)]
-    outcomes = pd.concat([pd.DataFrame({"stay_id": [], "los_days": [], "died": []}, dtype="str"),
-                          *map(read_outcomes, tables)]).drop_duplicates("stay_id")  # fmt: skip
-    yield from (FileRead(landing.name(path)) for path in tables)
-    for records in read_records([(landing.name(path), path) for path in files if path not in tables]):
+    files = {path: path.name for path in landing.files if path.name.endswith((".txt", *_ARCHIVES))}
+    tables = [path for path, name in files.items() if fnmatch(name, _OUTCOMES)]
+    recorded = [(landing.name(path), path) for path, name in files.items() if not fnmatch(name, _OUTCOMES)]
+    known = [pd.DataFrame({"stay_id": [], "los_days": [], "died": []}, dtype="str")]
+    for path in tables:
+        try:
+            known.append(read_outcomes(path))
+            yield FileRead(landing.name(path))
+        except LandingError as error:
+            yield UnreadableFile(landing.name(path), str(error).removeprefix(f"{path}: "))
+    outcomes = pd.concat(known).drop_duplicates("stay_id")
+    for records in read_records(recorded):
         stays = records.descriptors.merge(outcomes, on="stay_id", how="left", validate="m:1")
         stays = stays.assign(**_placed(stays, landing.extract_date, config))
-        yield RowBatch("stays", _stays(stays))
+        yield RowBatch("stays", _stays(stays, config))
         yield RowBatch("observations", _observations(records))
         for name, lines in records.unparsed().items():
             yield RowBatch("observations", unparsed_rows(name, lines))
@@ -262,9 +288,12 @@ def _placed(stays: pd.DataFrame, extract_date: date, config: Config) -> dict[str
     return {"admitted_at": admitted.dt.as_unit("us"), "discharged_at": discharged.dt.as_unit("us")}
 
 
-def _stays(stays: pd.DataFrame) -> pa.Table:
-    """Raw stays from descriptors with admitted_at, discharged_at (aware), los_days and died (text)."""
-    text = {name: _text(stays[name]) for name in ("los_days", "died", *NUMERIC, *CATEGORICAL)}
+def _stays(stays: pd.DataFrame, config: Config) -> pa.Table:
+    """Raw stays from descriptors with admitted_at, discharged_at (aware), los_days and died (text); of the
+    descriptors those that the workspace declares as features."""
+    declared = {*config.features.numeric, *config.features.categorical}
+    known = [name for name in (*NUMERIC, *CATEGORICAL) if name in declared]
+    text = {name: _text(stays[name]) for name in ("los_days", "died", *known)}
     return pa.table(
         {
             "stay_id": _text(stays["stay_id"]),
@@ -281,7 +310,8 @@ def _stays(stays: pd.DataFrame) -> pa.Table:
 def _observations(records: ChallengeRecords) -> pa.Table:
     """Raw observations: the time as received, and in minutes after the admission."""
     measurements = records.measurements
-    counted = measurements.column("minutes").cast(pa.int64()).cast(pa.string())
+    counted = measurements.column("minutes").cast(pa.int64()).dictionary_encode().combine_chunks()
+    counted = pa.DictionaryArray.from_arrays(counted.indices, counted.dictionary.cast(pa.string()))
     return pa.table(
         {
             "stay_id": measurements.column("stay_id"),

@@ -33,6 +33,9 @@ app = typer.Typer(
     help="Each night: how many days remain for every patient in a bed, between which bounds, and why.",
 )
 
+export = typer.Typer(no_args_is_help=True, help="Hand predictions to other programs.")
+app.add_typer(export, name="export")
+
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder with a medlstm.toml.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The night, such as 2026-11-22.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Last line of standard output: one JSON object.")]
@@ -41,6 +44,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Last line of standard 
 class Example(StrEnum):
     csv = "csv"
     physionet2012 = "physionet2012"
+    wide_parquet = "wide_parquet"
+    fhir = "fhir"
+    meds = "meds"
     tutorial = "tutorial"
     demo = "demo"
 
@@ -86,6 +92,17 @@ def init(
 def _write_template(directory: Path, example: Example) -> None:
     template = resources.files("medlstm").joinpath("templates", f"{example.value}.toml")
     write_text(template.read_text(encoding="utf-8"), directory / CONFIG_NAME)
+
+
+@app.command()
+def inspect(files: Annotated[list[Path], typer.Argument(help="Files as they would land.")]) -> None:
+    """Look at files and print a proposed [source] for medlstm.toml, with what it could not decide; no values."""
+    from medlstm.inspect_files import inspect_files
+
+    missing = [path for path in files if not path.is_file()]
+    if missing:
+        raise ConfigError(f"{missing[0]}: no such file")
+    print(inspect_files(files).toml, end="")
 
 
 @app.command()
@@ -193,6 +210,25 @@ def demo(
     if not (workspace / CONFIG_NAME).exists():
         _write_template(workspace, Example.demo)
     _run(lambda: flow(_root(workspace), DEMO_START, DEMO_DAYS, DEMO_FIRST_NIGHT, seed), as_json)
+
+
+@export.command("meds")
+def export_meds(
+    folder: Annotated[Path, typer.Argument(help="Where the files go.")],
+    as_of: Annotated[str, typer.Option("--as-of", help="The night, such as 2026-11-22.")],
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Write a night's predictions, and what came true of them, as MEDS labels."""
+    from medlstm.export_meds import export_meds as write
+    from medlstm.lake import Workspace
+
+    root = Path(_root(workspace))
+    summary = write(Workspace(root), parse_date(as_of), load_config(root), folder)
+    for name, rows in summary.rows.items():
+        print(f"{folder / name}: {rows} rows")
+    if as_json:
+        print(json.dumps({"as_of": summary.as_of.isoformat(), "rows": summary.rows}))
 
 
 @app.command()

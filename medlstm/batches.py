@@ -163,19 +163,26 @@ class Predictions:
         return Predictions(later.median(), later, self.mortality)
 
 
-def predict(network: Ensemble | Member, stays: Stays, points: NightlyPoints, device: torch.device) -> Predictions:
+def predict(
+    network: Ensemble | Member,
+    stays: Stays,
+    points: NightlyPoints,
+    device: torch.device,
+    dtype: torch.dtype = torch.float64,
+) -> Predictions:
     """Predictions at the given stays and steps, in double precision (on the CPU where the device has none): the same
     alone and in any company.
 
-    The point is the median of a distribution, or the output of a head that gives a point only.
+    The point is the median of a distribution, or the output of a head that gives a point only. With `dtype` float32
+    it takes half the time, and the company of other stays shows in the sixth digit.
     """
     device = torch.device("cpu") if device.type == "mps" else device
-    network = network.to(device, torch.float64).eval()
+    network = network.to(device, dtype).eval()
     collected: list[tuple[np.ndarray, Prediction]] = []
     with torch.inference_mode():
         for within, batch, row, step in batches_at(stays, points, device):
             values, numeric, codes, elapsed = batch.inputs
-            raw = values.double(), numeric.double(), codes, elapsed.double()
+            raw = values.to(dtype), numeric.to(dtype), codes, elapsed.to(dtype)
             collected.append((within, network.at(raw, row, step)))
     return _joined(network.spec, len(points.stay), collected)
 

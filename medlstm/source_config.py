@@ -47,9 +47,10 @@ class TableMapping(Section):
 
     `constants`: canonical name to a text for all rows. `spellings`: canonical name to {as received: as meant}.
     `keep` and `drop`: received column to the texts of rows to take, or to leave out (counted, never silent).
-    `retracted_when`: received column to the texts that mark a row as entered in error. `time_formats`: strptime
-    formats, epoch_seconds or epoch_milliseconds, tried in turn before ISO 8601. `timezone`: of times without an
-    offset, when it is not the workspace's. `units`: variable to the unit it is received in; `unit_column`: the column
+    `retracted_when`: received column to the texts that mark a row as entered in error: it takes back the
+    row of the same key that came before (`retracted` in `columns`: a column that is true for such a row).
+    `time_formats`: strptime formats, epoch_seconds or epoch_milliseconds, tried in turn before ISO 8601. `timezone`:
+    of times without an offset, when it is not the workspace's. `units`: variable to the unit it is received in; `unit_column`: the column
     that holds each row's unit (long layout). `decimal_comma`: numbers such as 37,5 and 1.234,5.
     """
 

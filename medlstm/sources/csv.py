@@ -183,8 +183,10 @@ def _no_rows(header: list[str], wanted: set[str], unparsed: list[tuple[int, str]
 
 
 def _read_parquet(path: Path, wanted: set[str]) -> Iterator[Received]:
-    with pq.ParquetFile(path) as file:
-        header = _unique(file.schema_arrow.names)
+    schema = pq.read_schema(path)
+    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        header = _unique(schema.names)
         yield _no_rows(header, wanted, [])
         read = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=[name for name in header if name in wanted]):
@@ -219,7 +221,7 @@ def _read_delimited(path: Path, wanted: set[str], form: CsvFileMapping | JoinSec
             lines, seen = skipped[seen:], len(skipped)
             numbers = np.arange(read + 1, read + batch.num_rows + len(lines) + 1)
             read += len(numbers)
-            yield _decoded(header, batch, np.setdiff1d(numbers, [number for number, _ in lines]), lines)
+            yield _decoded(header, batch, np.delete(numbers, [number - numbers[0] for number, _ in lines]), lines)
     if skipped[seen:]:
         yield _no_rows(header, wanted, skipped[seen:])
 

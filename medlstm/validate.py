@@ -1,6 +1,6 @@
 """Raw rows through the contracts: admitted and quarantined partitions, and a report of counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -110,11 +110,8 @@ def validate_dates(
     A date that its contract stops does not keep the others from being admitted. Raises ContractStopped where a check
     itself crashed.
     """
-    limits = load_limits(config, workspace.root)
-    contracts = {
-        table: TableContract(table, load_suite(table, config, workspace.root), limits, config) for table in TABLES
-    }
-    for group in _groups(workspace, days, config, contracts):
+    contracts = _contracts(workspace, config)
+    for group in validation_groups(workspace, days, config):
         with date_locks(workspace, group), StagedTables() as staged:
             judging = _Run(workspace, group, config, staged, run or this_process())
             for table in TABLES:
@@ -123,13 +120,21 @@ def validate_dates(
                 yield judging.settle(day)
 
 
-def _groups(
-    workspace: Workspace, days: list[date], config: Config, contracts: dict[str, TableContract]
-) -> Iterator[list[date]]:
+def _contracts(workspace: Workspace, config: Config) -> dict[str, TableContract]:
+    limits = load_limits(config, workspace.root)
+    return {table: TableContract(table, load_suite(table, config, workspace.root), limits, config) for table in TABLES}
+
+
+def validation_groups(workspace: Workspace, days: Sequence[date], config: Config) -> Iterator[list[date]]:
     """Consecutive dates whose stays fit into one chunk: a validation costs as much as half a million rows, so that
     small dates share them. A rule about whole tables, and times that are counted from the admission, which differ by
-    date, need a date of its own."""
-    alone = any(judges_whole_table(one) for contract in contracts.values() for one in contract.suite.expectations)
+    date, need a date of its own.
+
+    Groups are independent and may be validated by different processes, except where times are counted from the
+    admission: there a date needs the stays that were admitted before it.
+    """
+    contracts = _contracts(workspace, config).values()
+    alone = any(judges_whole_table(one) for contract in contracts for one in contract.suite.expectations)
     limit = rows_per_chunk(config)
     group: list[date] = []
     gathered = 0

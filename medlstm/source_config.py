@@ -51,7 +51,8 @@ class TableMapping(Section):
     row of the same key that came before (`retracted` in `columns`: a column that is true for such a row).
     `time_formats`: strptime formats, epoch_seconds or epoch_milliseconds, tried in turn before ISO 8601. `timezone`:
     of times without an offset, when it is not the workspace's. `units`: variable to the unit it is received in;
-    `unit_column`: the column that holds each row's unit (long layout). `decimal_comma`: numbers such as 37,5 and 1.234,5.
+    `unit_column`: the column that holds each row's unit (long layout). `decimal_comma`: numbers such as 37,5
+    and 1.234,5.
     """
 
     table: Literal["stays", "observations"]

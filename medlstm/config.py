@@ -5,87 +5,30 @@ import tomllib
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
     field_validator,
-    model_validator,
 )
 
 from medlstm.errors import ConfigError
 from medlstm.models.names import model_names
+from medlstm.source_config import FORMATS, SOURCE_PARTS, Section, Source, Timezone
 
 CONFIG_NAME = "medlstm.toml"
 ENVIRONMENT_PREFIX = "MEDLSTM_"
-TimeUnit = Literal["timestamp", "minutes", "hours", "days"]
-LengthUnit = Literal["minutes", "hours", "days"]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class WorkspaceSection(Section):
     """`memory_limit_gb` bounds what ingest, contracts, as-of views and binning hold, whatever the data's size."""
 
-    timezone: str = "UTC"
+    timezone: Timezone = "UTC"
     cutoff_hour: Annotated[int, Field(ge=1, le=24)] = 24
     memory_limit_gb: Annotated[float, Field(ge=1, le=4096)] = 2.0
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError("must be an IANA time zone such as Europe/Berlin") from error
-        return value
-
-
-class CsvFileMapping(Section):
-    """How one kind of file in a landing folder becomes rows of one table.
-
-    `columns` maps a canonical name (stay_id, admitted_at, value, age …) to the file's column; a
-    canonical column that is not named is looked up under its own name. A wide observations file turns
-    each column of `variables` into rows. `time_unit` other than timestamp: `observed_at` counts from the
-    admission. `retracted` in `columns` names a column whose true (1, yes) marks a row as entered in error: it takes
-    back the row of the same key that came before. `generate_stay_ids`: each row of a stays file is a stay of its own,
-    named by file and row.
-    """
-
-    pattern: str
-    table: Literal["stays", "observations"]
-    layout: Literal["long", "wide"] = "long"
-    columns: dict[str, str] = {}
-    variables: list[str] = []
-    time_unit: TimeUnit = "timestamp"
-    generate_stay_ids: bool = False
-    los_column: str | None = None
-    los_unit: LengthUnit = "days"
-
-    @model_validator(mode="after")
-    def _layout_fits_table(self) -> "CsvFileMapping":
-        if self.table == "stays" and (self.layout == "wide" or self.variables):
-            raise ValueError("layout and variables belong to table = \"observations\" only")
-        if self.table == "observations" and (self.los_column or self.generate_stay_ids):
-            raise ValueError("los_column and generate_stay_ids belong to table = \"stays\" only")
-        if self.layout == "wide" and not self.variables:
-            raise ValueError("layout = \"wide\" needs variables = [column names]")
-        return self
-
-
-class CsvSource(Section):
-    format: Literal["csv"] = "csv"
-    files: Annotated[list[CsvFileMapping], Field(min_length=1)]
-
-
-class Physionet2012Source(Section):
-    format: Literal["physionet2012"]
 
 
 class FeaturesSection(Section):
@@ -192,7 +135,7 @@ class Config(Section):
     """Everything that medlstm.toml may say."""
 
     workspace: WorkspaceSection = WorkspaceSection()
-    source: Annotated[CsvSource | Physionet2012Source, Field(discriminator="format")]
+    source: Source
     features: FeaturesSection = FeaturesSection()
     contracts: ContractsSection = ContractsSection()
     sequences: SequencesSection = SequencesSection()
@@ -251,7 +194,7 @@ def _parse_environment_value(text: str) -> Any:
 def _explain(error: ValidationError, origin: str) -> list[str]:
     lines = []
     for problem in error.errors():
-        location = [str(part) for part in problem["loc"] if part not in ("csv", "physionet2012")]
+        location = [str(part) for part in problem["loc"] if part not in FORMATS]
         key = ".".join(location)
         shown = "" if problem["type"] in ("missing", "model_type") else f" = {_shorten(problem['input'])}"
         lines.append(f"{origin}: {key}{shown}: {problem['msg']}{_hint(location, problem['type'])}")
@@ -268,9 +211,12 @@ def _hint(location: list[str], kind: str) -> str:
 def _known_keys(location: list[str]) -> list[str]:
     if not location:
         return sorted(Config.model_fields)
+    nested = SOURCE_PARTS.get(tuple(part for part in location if not part.isdigit()))
+    if nested:
+        return sorted(nested.model_fields)
     section = Config.model_fields.get(location[0])
     annotation = section.annotation if section else None
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if len(location) == 1 and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return sorted(annotation.model_fields)
     return []
 

@@ -1,9 +1,7 @@
-"""Delimited and Parquet files by a column mapping: wide or long, .csv, .csv.gz and .parquet."""
+"""Delimited, JSON Lines and Parquet files by a column mapping, plain or compressed, wide or long."""
 
-import codecs
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -13,7 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from medlstm.config import Config, CsvFileMapping, CsvSource
+from medlstm.config import Config
+from medlstm.source_config import CsvFileMapping, CsvSource, JoinSection
+from medlstm.sources import json_lines
+from medlstm.sources.columns import UnfitFileError, as_text
+from medlstm.sources.joins import Lookup, joined_columns, make_lookup, with_joined
 from medlstm.sources.landed import (
     BATCH_ROWS,
     FileRead,
@@ -22,33 +24,13 @@ from medlstm.sources.landed import (
     LandingWarning,
     RowBatch,
     UnreadableFile,
-    raw_rows,
-    unparsed_rows,
 )
-from medlstm.sources.placing import placed_by_extract_date
-from medlstm.tables import MINUTES_AFTER_ADMISSION, OBSERVATION_CORE, RETRACTED, STAY_CORE
+from medlstm.sources.mapping import Received, canonical_rows, selected, wanted_columns
+from medlstm.sources.text_stream import REPLACED, Utf8Stream
 
-_MINUTES = {"minutes": 1.0, "hours": 60.0, "days": 1440.0}
 _BLOCK_BYTES = 8 << 20
-_REPLACED = "\ufffd"
-_OPTIONAL = ("patient_id", "discharged_at", "died", RETRACTED)
-
-
-class _UnfitFileError(Exception):
-    """A file that the mapping does not fit; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class _Received:
-    """Some rows of a file: the mapped columns as text, the rows' numbers, and lines (number, text) that are no rows.
-
-    `header` names all columns of the file.
-    """
-
-    header: list[str]
-    columns: pa.Table
-    numbers: np.ndarray
-    unparsed: list[tuple[int, str]]
+_READ_OPTIONS = pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES)
+_DELIMITED = (".csv", ".tsv", ".txt")
 
 
 def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
@@ -59,20 +41,26 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
 
 def read_mapped(landing: LandingFolder, mappings: list[CsvFileMapping], config: Config) -> Iterator[Landed]:
     """As `read`, by the mappings given."""
+    joins = _Joins(landing, mappings, config)
     unmatched = 0
     for path in landing.files:
         name = landing.name(path)
         mapping = next((one for one in mappings if fnmatch(name, one.pattern)), None)
         if mapping is None:
-            unmatched += 1
+            unmatched += not any(fnmatch(name, join.pattern) for one in mappings for join in one.joins)
             continue
+        counts = Counter[str]()
         try:
-            for received in _read_text(path, _wanted(mapping, config)):
-                for rows in _canonical(received, name, mapping, landing, config):
-                    yield RowBatch(mapping.table, rows)
+            for received in _read_text(path, _wanted(mapping, config), mapping):
+                rows = _prepared(received, mapping, joins, counts)
+                for table in canonical_rows(rows, name, mapping, landing.extract_date, config):
+                    yield RowBatch(mapping.table, table)
             yield FileRead(name)
-        except (_UnfitFileError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (UnfitFileError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
             yield UnreadableFile(name, _reason(error))
+        for what, rows_affected in sorted(counts.items()):
+            yield LandingWarning(f"{landing.extract_date}: {name}: {rows_affected} rows {what}")
+    yield from joins.reports
     if unmatched:
         yield LandingWarning(
             f"{landing.extract_date}: {unmatched} of {len(landing.files)} files match no pattern of "
@@ -81,14 +69,79 @@ def read_mapped(landing: LandingFolder, mappings: list[CsvFileMapping], config: 
 
 
 def _wanted(mapping: CsvFileMapping, config: Config) -> set[str]:
-    """The file's columns that the mapping may use."""
-    canonical = {*STAY_CORE, *OBSERVATION_CORE, RETRACTED, *config.features.numeric, *config.features.categorical}
-    return {*canonical, *mapping.columns.values(), *mapping.variables, mapping.los_column or ""}
+    """The file's columns that the mapping may use, the keys of joins included."""
+    keys = {name for join in mapping.joins for name in join.on}
+    return wanted_columns(mapping, config) | keys | {join.between.time for join in mapping.joins if join.between}
+
+
+def _prepared(received: Received, mapping: CsvFileMapping, joins: "_Joins", counts: Counter[str]) -> Received:
+    """The rows that the mapping keeps, with what it joins to them; counts what a person should know."""
+    for lookup in joins.lookups(mapping):
+        received, unfound = with_joined(received, lookup, mapping, joins.config.workspace.timezone)
+        if unfound:
+            counts[f"have no row in {lookup.join.pattern} (join {lookup.join.name})"] += unfound
+    kept = selected(received, mapping)
+    if len(kept.numbers) < len(received.numbers):
+        counts["were left out by keep and drop of [[source.files]]"] += len(received.numbers) - len(kept.numbers)
+    return kept
+
+
+class _Joins:
+    """The files that mappings join to their own, each kind read once; `reports` says how that went."""
+
+    def __init__(self, landing: LandingFolder, mappings: list[CsvFileMapping], config: Config) -> None:
+        self.landing = landing
+        self.mappings = mappings
+        self.config = config
+        self.reports: list[Landed] = []
+        self._made: dict[int, list[Lookup]] = {}
+
+    def lookups(self, mapping: CsvFileMapping) -> list[Lookup]:
+        if id(mapping) not in self._made:
+            self._made[id(mapping)] = [self._lookup(mapping, join) for join in mapping.joins]
+        return self._made[id(mapping)]
+
+    def _lookup(self, mapping: CsvFileMapping, join: JoinSection) -> Lookup:
+        wanted = joined_columns(mapping, join)
+        tables = list(self._tables(join, wanted))
+        if not tables:
+            self._report(LandingWarning(f"{self.landing.extract_date}: no file matches {join.pattern}, so the columns "
+                                        f"of the join {join.name} are empty"))  # fmt: skip
+        return make_lookup(join, wanted, tables, mapping, self.config.workspace.timezone)
+
+    def _tables(self, join: JoinSection, wanted: set[str]) -> Iterator[pa.Table]:
+        for path in self.landing.files:
+            name = self.landing.name(path)
+            if not fnmatch(name, join.pattern):
+                continue
+            try:
+                for received in _read_text(path, wanted, join):
+                    missing = sorted(wanted - set(received.header))
+                    if missing:
+                        raise UnfitFileError(
+                            f"the column {missing[0]} (of the join {join.name}) is missing; the file has "
+                            f"{', '.join(received.header)}: correct the file, or joins in [[source.files]]"
+                        )
+                    if received.unparsed:
+                        self._report(LandingWarning(f"{self.landing.extract_date}: {name}: {len(received.unparsed)} "
+                                                    "lines do not fit the header and were not joined"))  # fmt: skip
+                    yield received.columns
+                self._report(FileRead(name))
+            except (UnfitFileError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                self._report(UnreadableFile(name, _reason(error)))
+
+    def _report(self, report: FileRead | UnreadableFile | LandingWarning) -> None:
+        """Once, although several mappings may join the same file; one that is also a table of its own tells itself."""
+        is_table = not isinstance(report, LandingWarning) and any(
+            fnmatch(report.source_file, mapping.pattern) for mapping in self.mappings
+        )
+        if report not in self.reports and not is_table:
+            self.reports.append(report)
 
 
 def _reason(error: Exception) -> str:
     """Why a file gave no more rows, without any of its values: parsers quote what they trip over."""
-    if isinstance(error, _UnfitFileError):
+    if isinstance(error, UnfitFileError):
         return str(error)
     if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
         return "not UTF-8 text; export it as UTF-8"
@@ -97,35 +150,42 @@ def _reason(error: Exception) -> str:
     return f"cannot be read as its name says ({type(error).__name__}); is it complete?"
 
 
-def _canonical(
-    received: _Received, name: str, mapping: CsvFileMapping, landing: LandingFolder, config: Config
-) -> Iterator[pa.Table]:
-    if mapping.table == "stays":
-        yield _stays(received, name, mapping, landing, config)
-    elif mapping.layout == "wide":
-        yield from _wide_observations(received, name, mapping)
-    else:
-        yield _long_observations(received, name, mapping)
-    if received.unparsed:
-        yield unparsed_rows(name, received.unparsed)
-
-
-def _read_text(path: Path, wanted: set[str]) -> Iterator[_Received]:
+def _read_text(path: Path, wanted: set[str], form: CsvFileMapping | JoinSection) -> Iterator[Received]:
     """Columns as text; at least one batch, so that a file with a header alone is held against the mapping."""
+    plain = path.name.removesuffix(".gz").removesuffix(".zst")
     if path.name.endswith(".parquet"):
         yield from _read_parquet(path, wanted)
-    elif path.name.endswith((".csv", ".csv.gz")):
-        yield from _read_delimited(path, wanted)
+    elif plain.endswith(json_lines.SUFFIXES):
+        yield from _read_json_lines(path, wanted)
+    elif plain.endswith(_DELIMITED):
+        yield from _read_delimited(path, wanted, form)
     else:
-        raise _UnfitFileError("neither .csv, .csv.gz nor .parquet; narrow the pattern or convert the file")
+        raise UnfitFileError(
+            f"neither {', '.join((*_DELIMITED, *json_lines.SUFFIXES))} (also .gz or .zst) nor .parquet; narrow the "
+            "pattern or convert the file"
+        )
 
 
-def _no_rows(header: list[str], wanted: set[str], unparsed: list[tuple[int, str]]) -> _Received:
+def _read_json_lines(path: Path, wanted: set[str]) -> Iterator[Received]:
+    """Objects as rows; the columns are the names that any object of the first batch has, and any wanted one later."""
+    header: list[str] = []
+    for batch in json_lines.read_json_lines(path, BATCH_ROWS // 4):
+        rows = [(number, dict(json_lines.flattened(content))) for number, content, _ in batch if content is not None]
+        names = list(dict.fromkeys(name for _, row in rows for name in row))
+        header = header or names
+        header += [name for name in names if name not in header]
+        columns = {name: pa.array([row.get(name) for _, row in rows], pa.string()) for name in header if name in wanted}
+        table = pa.table(columns) if columns else pa.table({"": pa.nulls(len(rows), pa.string())})
+        numbers = np.array([number for number, _ in rows], dtype=np.int64)
+        yield Received(header, table, numbers, [(number, text) for number, content, text in batch if content is None])
+
+
+def _no_rows(header: list[str], wanted: set[str], unparsed: list[tuple[int, str]]) -> Received:
     columns = {name: pa.array([], pa.string()) for name in header if name in wanted}
-    return _Received(header, pa.table(columns), np.arange(0), unparsed)
+    return Received(header, pa.table(columns), np.arange(0), unparsed)
 
 
-def _read_parquet(path: Path, wanted: set[str]) -> Iterator[_Received]:
+def _read_parquet(path: Path, wanted: set[str]) -> Iterator[Received]:
     schema = pq.read_schema(path)
     texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
     with pq.ParquetFile(path, read_dictionary=texts) as file:
@@ -133,13 +193,13 @@ def _read_parquet(path: Path, wanted: set[str]) -> Iterator[_Received]:
         yield _no_rows(header, wanted, [])
         read = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=[name for name in header if name in wanted]):
-            texts = pa.table({name: _as_text(batch.column(name)) for name in batch.schema.names})
-            yield _Received(header, texts, np.arange(read + 1, read + batch.num_rows + 1), [])
+            texts = pa.table({name: as_text(batch.column(name)) for name in batch.schema.names})
+            yield Received(header, texts, np.arange(read + 1, read + batch.num_rows + 1), [])
             read += batch.num_rows
 
 
-def _read_delimited(path: Path, wanted: set[str]) -> Iterator[_Received]:
-    header = _header(path)
+def _read_delimited(path: Path, wanted: set[str], form: CsvFileMapping | JoinSection) -> Iterator[Received]:
+    header = _header(path, form)
     yield _no_rows(header, wanted, [])
     skipped: list[tuple[int, str]] = []
 
@@ -150,11 +210,11 @@ def _read_delimited(path: Path, wanted: set[str]) -> Iterator[_Received]:
 
     read, seen = 0, 0
     columns = [name for name in header if name in wanted]
-    with _Utf8Stream(path) as stream:
+    with Utf8Stream(path, form.encoding) as stream:
         reader = pa_csv.open_csv(
             pa.PythonFile(stream, "r"),
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-            parse_options=pa_csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True),
+            read_options=_READ_OPTIONS,
+            parse_options=_parse_options(form, skip),
             convert_options=pa_csv.ConvertOptions(
                 include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=True,
                 null_values=[""], quoted_strings_can_be_null=True,
@@ -166,159 +226,42 @@ def _read_delimited(path: Path, wanted: set[str]) -> Iterator[_Received]:
             read += len(numbers)
             kept = np.delete(numbers, [number - numbers[0] for number, _ in lines])
             rows = pa.table(batch)
-            yield _decoded(header, rows, kept, lines) if stream.replaced else _Received(header, rows, kept, lines)
+            yield _decoded(header, rows, kept, lines) if stream.replaced else Received(header, rows, kept, lines)
     if skipped[seen:]:
         yield _no_rows(header, wanted, skipped[seen:])
 
 
-class _Utf8Stream(io.RawIOBase):
-    """A file's bytes, uncompressed, with U+FFFD for what is not UTF-8: `replaced` says whether there was any."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = pa.input_stream(str(path), compression="detect")
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._undecoded = False
-        self.replaced = False
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        received: bytes = self._file.read(size if size >= 0 else None)
-        if received.isascii() and received and not self._undecoded:
-            return received
-        text = self._decoder.decode(received, final=not received)
-        self._undecoded = bool(self._decoder.getstate()[0])
-        self.replaced = self.replaced or _REPLACED in text
-        # An empty answer would mean the end.
-        return text.encode() if text or not received else self.read(size)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def _decoded(header: list[str], rows: pa.Table, numbers: np.ndarray, lines: list[tuple[int, str]]) -> _Received:
-    """A row with bytes that were not UTF-8 becomes an unparsed line, and its neighbours stay rows."""
+def _decoded(header: list[str], rows: pa.Table, numbers: np.ndarray, lines: list[tuple[int, str]]) -> Received:
+    """A row with bytes that were not of the file's encoding becomes an unparsed line, and its neighbours stay rows."""
     broken = np.zeros(rows.num_rows, dtype=bool)
     for column in rows.columns:
-        broken |= pc.fill_null(pc.match_substring(column, _REPLACED), False).to_numpy()
+        broken |= pc.fill_null(pc.match_substring(column, REPLACED), False).to_numpy()
     found = [
         (int(numbers[row]), ",".join(value or "" for value in rows.slice(row, 1).to_pylist()[0].values()))
         for row in np.flatnonzero(broken)
     ]
-    return _Received(header, rows.filter(pa.array(~broken)), numbers[~broken], sorted(lines + found))
+    return Received(header, rows.filter(pa.array(~broken)), numbers[~broken], sorted(lines + found))
 
 
-def _header(path: Path) -> list[str]:
-    with _Utf8Stream(path) as stream:
+def _header(path: Path, form: CsvFileMapping | JoinSection) -> list[str]:
+    with Utf8Stream(path, form.encoding) as stream:
         reader = pa_csv.open_csv(
             pa.PythonFile(stream, "r"),
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-            parse_options=pa_csv.ParseOptions(invalid_row_handler=lambda _: "skip", newlines_in_values=True),
+            read_options=_READ_OPTIONS,
+            parse_options=_parse_options(form, lambda _: "skip"),
         )
         names = _unique(list(reader.schema.names))
-    if any(_REPLACED in name for name in names):
-        raise _UnfitFileError("its header is not UTF-8 text; export it as UTF-8")
+    if any(REPLACED in name for name in names):
+        raise UnfitFileError(f"its header is not {form.encoding.upper()} text; set encoding in [[source.files]]")
     return names
+
+
+def _parse_options(form: CsvFileMapping | JoinSection, skip: Callable[[pa_csv.InvalidRow], str]) -> pa_csv.ParseOptions:
+    return pa_csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True, delimiter=form.delimiter)
 
 
 def _unique(names: list[str]) -> list[str]:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise _UnfitFileError(f"the column {repeated[0]} appears twice; export the file with distinct column names")
+        raise UnfitFileError(f"the column {repeated[0]} appears twice; export the file with distinct column names")
     return names
-
-
-def _as_text(column: pa.Array) -> pa.Array:
-    if pa.types.is_timestamp(column.type):
-        zone = "Z" if column.type.tz else ""
-        moments = column.cast(pa.timestamp("us", tz="UTC" if column.type.tz else None))
-        return pc.strftime(moments, format=f"%Y-%m-%dT%H:%M:%S{zone}")
-    if pa.types.is_dictionary(column.type):
-        return column.cast(pa.dictionary(pa.int32(), pa.string()))
-    return column.cast(pa.string())
-
-
-def _column(received: _Received, mapping: CsvFileMapping, canonical: str) -> pa.ChunkedArray:
-    name = mapping.columns.get(canonical, canonical)
-    if name not in received.header:
-        raise _UnfitFileError(
-            f"the column {name} (for {canonical}) is missing; the file has {', '.join(received.header)}: "
-            "correct the file, or columns in [[source.files]]"
-        )
-    return received.columns.column(name)
-
-
-def _stays(
-    received: _Received, name: str, mapping: CsvFileMapping, landing: LandingFolder, config: Config
-) -> pa.Table:
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {}
-    for target in (*STAY_CORE, *config.features.numeric, *config.features.categorical, RETRACTED):
-        if target == "stay_id" and mapping.generate_stay_ids:
-            ids = [f"{landing.extract_date.isoformat()}/{name}/{row}" for row in received.numbers]
-            columns[target] = pa.array(ids, pa.string())
-        elif target in mapping.columns or target in received.header:
-            columns[target] = _column(received, mapping, target)
-        elif not (target in _OPTIONAL or (target == "admitted_at" and mapping.los_column)):
-            _column(received, mapping, target)
-    # With no identifier of the patient, each stay counts as a patient of its own.
-    columns.setdefault("patient_id", columns["stay_id"])
-    if mapping.los_column:
-        named = mapping.model_copy(update={"columns": {"los_days": mapping.los_column}})
-        lengths = _column(received, named, "los_days")
-        columns["los_days"] = _scaled(lengths, _MINUTES[mapping.los_unit] / 1440)
-        if "admitted_at" not in columns:
-            columns |= placed_by_extract_date(columns["los_days"], landing.extract_date, config.workspace.timezone)
-    return raw_rows(columns, name, received.numbers)
-
-
-def _scaled(texts: pa.ChunkedArray, factor: float) -> pa.ChunkedArray | pa.DictionaryArray:
-    """Numbers as text times `factor`; what is not a number stays as it is, for the contract to refuse."""
-    if factor == 1:
-        return texts
-    encoded = pc.dictionary_encode(texts.cast(pa.string())).combine_chunks()
-    distinct = pa.array([_scaled_text(text, factor) for text in encoded.dictionary.to_pylist()], pa.string())
-    return pa.DictionaryArray.from_arrays(encoded.indices, distinct)
-
-
-def _scaled_text(text: str, factor: float) -> str:
-    try:
-        return repr(float(text) * factor)
-    except ValueError:
-        return text
-
-
-def _time(received: _Received, mapping: CsvFileMapping) -> dict[str, pa.Array | pa.ChunkedArray]:
-    """The time as received; one counted from the admission also in minutes, to be resolved against the stays."""
-    times = _column(received, mapping, "observed_at")
-    if mapping.time_unit == "timestamp":
-        return {"observed_at": times}
-    return {"observed_at": times, MINUTES_AFTER_ADMISSION: _scaled(times, _MINUTES[mapping.time_unit])}
-
-
-def _long_observations(received: _Received, name: str, mapping: CsvFileMapping) -> pa.Table:
-    columns = {
-        target: _column(received, mapping, target) for target in OBSERVATION_CORE if target != "observed_at"
-    }
-    return raw_rows(columns | _time(received, mapping) | _retracted(received, mapping), name, received.numbers)
-
-
-def _retracted(received: _Received, mapping: CsvFileMapping) -> dict[str, pa.ChunkedArray]:
-    """The mark of rows that the source takes back, where it has one."""
-    if RETRACTED not in mapping.columns and RETRACTED not in received.header:
-        return {}
-    return {RETRACTED: _column(received, mapping, RETRACTED)}
-
-
-def _wide_observations(received: _Received, name: str, mapping: CsvFileMapping) -> Iterator[pa.Table]:
-    """One table per variable: the rows in which it has a value."""
-    stay = _column(received, mapping, "stay_id")
-    time: dict[str, pa.Array | pa.ChunkedArray] = _time(received, mapping) | _retracted(received, mapping)
-    for variable in mapping.variables:
-        values = _column(received, mapping, variable)
-        seen = pc.is_valid(values)
-        present = seen.to_numpy()
-        columns = {"stay_id": stay.filter(seen), **{key: column.filter(seen) for key, column in time.items()}}
-        repeated = pa.DictionaryArray.from_arrays(np.zeros(int(present.sum()), np.int32), pa.array([variable]))
-        yield raw_rows(columns | {"variable": repeated, "value": values.filter(seen)}, name, received.numbers[present])

@@ -5,14 +5,18 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
-from medlstm.config import Config, CsvFileMapping, CsvSource
+from medlstm.config import Config
 from medlstm.errors import LandingError
-from medlstm.sources import csv, physionet2012
+from medlstm.source_config import CsvFileMapping, CsvSource
+from medlstm.sources import csv, fhir, meds, physionet2012, wide_parquet
 from medlstm.sources.landed import Landed, LandingFolder, LandingWarning
 
 READERS: dict[str, Callable[[LandingFolder, Config], Iterator[Landed]]] = {
     "csv": csv.read,
     "physionet2012": physionet2012.read,
+    "wide_parquet": wide_parquet.read,
+    "fhir": fhir.read,
+    "meds": meds.read,
 }
 # What `medlstm replay` writes: canonical columns, dated.
 REPLAYED = [

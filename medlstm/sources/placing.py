@@ -25,9 +25,9 @@ def placed_by_extract_date(
     return {"admitted_at": iso_text(admitted.where(placeable)), "discharged_at": iso_text(discharged)}
 
 
-def iso_text(moments: pd.Series) -> pa.Array:
+def iso_text(moments: pd.Series, zone: str = "Z") -> pa.Array:
     """Aware timestamps as ISO 8601 text in UTC, null where missing; microseconds are kept where there are any."""
     values = pa.Array.from_pandas(moments.dt.tz_convert("UTC").dt.as_unit("us"))
     micros = np.asarray(values.cast(pa.int64()).fill_null(0))
     unit = "us" if (micros % 1_000_000).any() else "s"
-    return pc.strftime(values.cast(pa.timestamp(unit, tz="UTC"), safe=False), format="%Y-%m-%dT%H:%M:%SZ")
+    return pc.strftime(values.cast(pa.timestamp(unit, tz="UTC"), safe=False), format=f"%Y-%m-%dT%H:%M:%S{zone}")

@@ -1,0 +1,206 @@
+"""What medlstm.toml says of the source, one model per format."""
+
+import codecs
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from medlstm.units import why_not_convertible
+
+
+def known_timezone(value: str) -> str:
+    """`value`, if it is the name of a time zone; raises ValueError otherwise."""
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError("must be an IANA time zone such as Europe/Berlin") from error
+    return value
+
+
+def _known_encoding(value: str) -> str:
+    try:
+        codecs.lookup(value)
+    except LookupError as error:
+        raise ValueError("must be a text encoding such as utf-8 or latin-1") from error
+    return value
+
+
+Timezone = Annotated[str, AfterValidator(known_timezone)]
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+Delimiter = Annotated[str, Field(min_length=1, max_length=1)]
+TimeUnit = Literal["timestamp", "minutes", "hours", "days"]
+LengthUnit = Literal["minutes", "hours", "days"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TableMapping(Section):
+    """How rows with named columns become rows of one table.
+
+    `columns` maps a canonical name (stay_id, admitted_at, value, age …) to the received column; a canonical column
+    that is not named is looked up under its own name. `birth_date` in `columns` gives the feature `age`. A wide
+    observations table turns each column of `variables` into rows. `time_unit` other than timestamp: `observed_at`
+    counts from the admission. `generate_stay_ids`: each row of stays is a stay of its own, named by file and row.
+
+    `constants`: canonical name to a text for all rows. `spellings`: canonical name to {as received: as meant}.
+    `keep` and `drop`: received column to the texts of rows to take, or to leave out (counted, never silent).
+    `retracted_when`: received column to the texts that mark a row as entered in error: it takes back the
+    row of the same key that came before (`retracted` in `columns`: a column that is true for such a row).
+    `time_formats`: strptime formats, epoch_seconds or epoch_milliseconds, tried in turn before ISO 8601. `timezone`:
+    of times without an offset, when it is not the workspace's. `units`: variable to the unit it is received in;
+    `unit_column`: the column that holds each row's unit (long layout). `decimal_comma`: numbers such as 37,5
+    and 1.234,5.
+    """
+
+    table: Literal["stays", "observations"]
+    layout: Literal["long", "wide"] = "long"
+    columns: dict[str, str] = {}
+    variables: list[str] = []
+    time_unit: TimeUnit = "timestamp"
+    generate_stay_ids: bool = False
+    los_column: str | None = None
+    los_unit: LengthUnit = "days"
+    constants: dict[str, str] = {}
+    spellings: dict[str, dict[str, str]] = {}
+    keep: dict[str, list[str]] = {}
+    drop: dict[str, list[str]] = {}
+    retracted_when: dict[str, list[str]] = {}
+    time_formats: list[str] = []
+    timezone: Timezone | None = None
+    units: dict[str, str] = {}
+    unit_column: str | None = None
+    decimal_comma: bool = False
+
+    @model_validator(mode="after")
+    def _layout_fits_table(self) -> "TableMapping":
+        if self.table == "stays" and (self.layout == "wide" or self.variables or self.units or self.unit_column):
+            raise ValueError("layout, variables, units and unit_column belong to table = \"observations\" only")
+        if self.table == "observations" and (self.los_column or self.generate_stay_ids):
+            raise ValueError("los_column and generate_stay_ids belong to table = \"stays\" only")
+        if self.layout == "wide" and not self.variables:
+            raise ValueError("layout = \"wide\" needs variables = [column names]")
+        if self.layout == "wide" and self.unit_column:
+            raise ValueError("unit_column belongs to layout = \"long\"; name the units of a wide file in units")
+        return self
+
+    @field_validator("units")
+    @classmethod
+    def _convertible(cls, units: dict[str, str]) -> dict[str, str]:
+        for variable, unit in units.items():
+            reason = why_not_convertible(variable, unit)
+            if reason:
+                raise ValueError(reason)
+        return units
+
+
+class BetweenSection(Section):
+    """The row's `time` lies at or after `start` and not after `stop` (empty: still going on) of the joined row."""
+
+    time: str
+    start: str
+    stop: str
+
+
+class JoinSection(Section):
+    """Columns of another kind of file in the same folder, known to the mapping as `<name>.<column>`.
+
+    `on` maps columns of this file to columns of the other; of several rows with equal keys the last one counts, or
+    with `between` the latest begun of those that hold the time. `keep`: the joined rows to look among.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    pattern: str
+    on: Annotated[dict[str, str], Field(min_length=1)]
+    between: BetweenSection | None = None
+    keep: dict[str, list[str]] = {}
+    delimiter: Delimiter = ","
+    encoding: Encoding = "utf-8"
+
+
+class CsvFileMapping(TableMapping):
+    """A kind of file in a landing folder, by a pattern of its path there; `encoding` as Python names it."""
+
+    pattern: str
+    delimiter: Delimiter = ","
+    encoding: Encoding = "utf-8"
+    joins: list[JoinSection] = []
+
+
+class CsvSource(Section):
+    format: Literal["csv"] = "csv"
+    files: Annotated[list[CsvFileMapping], Field(min_length=1)]
+
+
+class Physionet2012Source(Section):
+    format: Literal["physionet2012"]
+
+
+class WideParquetSource(Section):
+    """Hourly tables as YAIB and ricu write them: `dynamic` (stay_id, time, one column per variable), `static` (one
+    row a stay) and, for past stays, `outcomes` (the remaining hours at each time).
+
+    `columns` maps canonical names of stays (admitted_at, discharged_at, patient_id, died, a feature) to columns of
+    the static table. `time` is a duration or a number of `time_unit` since the admission, or a timestamp.
+    `outcome_cap_hours`: an outcome at or above it is not a length but a limit.
+    """
+
+    format: Literal["wide_parquet"]
+    dynamic: str = "dyn*.parquet"
+    static: str = "sta*.parquet"
+    outcomes: str = "outc*.parquet"
+    stay_id: str = "stay_id"
+    time: str = "time"
+    time_unit: LengthUnit = "hours"
+    outcome: str = "label"
+    outcome_cap_hours: Annotated[float, Field(gt=0)] | None = None
+    columns: dict[str, str] = {}
+
+
+class FhirSource(Section):
+    """FHIR R4 Bulk Data: `files` are NDJSON, one resource type each.
+
+    `encounter_classes`: the classes (v3 ActCode) that are stays, all if empty. `codes`: further LOINC codes, or
+    system|code, to variables. `conditions`: patterns of condition codes (* and ?) to names of diseases.
+    """
+
+    format: Literal["fhir"]
+    files: str = "*.ndjson*"
+    encounter_classes: list[str] = ["IMP", "ACUTE", "NONAC"]
+    codes: dict[str, str] = {}
+    conditions: dict[str, str] = {}
+
+
+class MedsSource(Section):
+    """A MEDS 0.4 dataset: `data` are its shards and `metadata` its codes.parquet, as paths within the day's folder.
+
+    Codes are named by patterns (* and ?), which a code or one of its parents in codes.parquet may fit; the first fit
+    counts. `admission` begins a stay and `discharge` ends it; `variables` maps patterns to variables; `statics` maps
+    features to patterns, whose value is the number, or else the text that the pattern's last * stands for.
+    `stay_column`: an extra column that names the stay of a row, such as hadm_id.
+    """
+
+    format: Literal["meds"]
+    data: str = "*data/*.parquet"
+    metadata: str = "*metadata/codes.parquet"
+    admission: Annotated[list[str], Field(min_length=1)] = ["HOSPITAL_ADMISSION*"]
+    discharge: Annotated[list[str], Field(min_length=1)] = ["HOSPITAL_DISCHARGE*"]
+    birth: str = "MEDS_BIRTH"
+    death: str = "MEDS_DEATH"
+    statics: dict[str, list[str]] = {"gender": ["GENDER//*"]}
+    variables: dict[str, str] = {}
+    stay_column: str | None = None
+
+
+Source = Annotated[
+    CsvSource | Physionet2012Source | WideParquetSource | FhirSource | MedsSource, Field(discriminator="format")
+]
+FORMATS = ("csv", "physionet2012", "wide_parquet", "fhir", "meds")
+# The tables within a source's settings, by their names in the file, for error messages.
+SOURCE_PARTS: dict[tuple[str, ...], type[Section]] = {
+    ("source", "files"): CsvFileMapping,
+    ("source", "files", "joins"): JoinSection,
+    ("source", "files", "joins", "between"): BetweenSection,
+}

@@ -1,0 +1,123 @@
+"""Columns of one file looked up for the rows of another, by equal keys and, where wanted, by time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from medlstm.parsing import parse_timestamps
+from medlstm.source_config import JoinSection, TableMapping
+from medlstm.sources.columns import UnfitFileError
+from medlstm.sources.mapping import Received, is_one_of
+from medlstm.sources.times import iso_times
+
+_NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The joined files' rows: `columns` text [n]; `keys` [n] one text per row; rows sorted by key and start."""
+
+    join: JoinSection
+    columns: pa.Table
+    keys: pd.Index
+    starts: np.ndarray
+    stops: np.ndarray
+
+
+def joined_columns(mapping: TableMapping, join: JoinSection) -> set[str]:
+    """The columns of the joined file that the mapping uses, the keys included."""
+    prefix = f"{join.name}."
+    named = [*mapping.columns.values(), mapping.unit_column or "", *mapping.keep, *mapping.drop,
+             *mapping.retracted_when]  # fmt: skip
+    used = {name.removeprefix(prefix) for name in named if name.startswith(prefix)}
+    interval = {join.between.start, join.between.stop} if join.between else set()
+    return used | set(join.on.values()) | set(join.keep) | interval
+
+
+def make_lookup(
+    join: JoinSection, wanted: set[str], tables: Iterable[pa.Table], mapping: TableMapping, timezone: str
+) -> Lookup:
+    """Of the joined files' rows (text) the last one of each key, or with `between` every interval."""
+    empty = pa.table({name: pa.array([], pa.string()) for name in sorted(wanted)})
+    columns = pa.concat_tables([empty, *(table.select(sorted(wanted)).cast(empty.schema) for table in tables)])
+    for name, texts in join.keep.items():
+        columns = columns.filter(is_one_of(columns.column(name), texts))
+    columns = columns.combine_chunks()
+    keys = _keys(columns, list(join.on.values()))
+    starts, stops = np.zeros(len(keys), np.int64), np.full(len(keys), _NEVER)
+    kept = keys.notna().to_numpy().copy()
+    if join.between:
+        starts = _instants(columns.column(join.between.start), mapping, timezone, -_NEVER)
+        stops = _instants(columns.column(join.between.stop), mapping, timezone, _NEVER)
+        kept &= starts != -_NEVER
+        order = np.lexsort((starts, pd.factorize(keys, sort=True)[0]))
+        order = order[kept[order]]
+    else:
+        order = np.flatnonzero(kept & ~keys.duplicated(keep="last").to_numpy())
+        order = order[np.argsort(keys.iloc[order].to_numpy(dtype=str), kind="stable")]
+    return Lookup(join, columns.take(pa.array(order)), pd.Index(keys.iloc[order]), starts[order], stops[order])
+
+
+def with_joined(received: Received, lookup: Lookup, mapping: TableMapping, timezone: str) -> tuple[Received, int]:
+    """The rows with the joined columns as `<name>.<column>`, null where none was found, and how many had none."""
+    join = lookup.join
+    for name in (*join.on, *([join.between.time] if join.between else [])):
+        if name not in received.header:
+            raise UnfitFileError(
+                f"the column {name} (of the join {join.name}) is missing; the file has {', '.join(received.header)}: "
+                "correct the file, or joins in [[source.files]]"
+            )
+    keys = _keys(received.columns, list(join.on))
+    if join.between:
+        at = _instants(received.columns.column(join.between.time), mapping, timezone, -_NEVER)
+        found = _interval_of(keys, at, lookup)
+    else:
+        found = lookup.keys.get_indexer(pd.Index(keys))
+        found[keys.isna().to_numpy()] = -1
+    index = pa.array(found, mask=found < 0)
+    columns = received.columns
+    for name in lookup.columns.column_names:
+        columns = columns.append_column(f"{join.name}.{name}", lookup.columns.column(name).take(index))
+    header = [*received.header, *(f"{join.name}.{name}" for name in lookup.columns.column_names)]
+    return replace(received, header=header, columns=columns), int((found < 0).sum())
+
+
+def _keys(columns: pa.Table, names: list[str]) -> pd.Series:
+    """One text per row; null where any part is missing or blank."""
+    parts = [columns.column(name).to_pandas().astype("str").str.strip() for name in names]
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole + "\x1f" + part
+    missing = np.logical_or.reduce([(part.isna() | (part == "")).to_numpy() for part in parts])
+    return whole.mask(missing)
+
+
+def _instants(texts: pa.ChunkedArray, mapping: TableMapping, timezone: str, missing: int) -> np.ndarray:
+    """Microseconds since 1970, `missing` where there is no readable time."""
+    iso = iso_times(texts, mapping.time_formats, mapping.timezone)
+    moments = parse_timestamps(iso.cast(pa.string()).to_pandas().astype("str"), mapping.timezone or timezone).values
+    values = moments.dt.as_unit("us").astype("int64").to_numpy().copy()
+    values[moments.isna().to_numpy()] = missing
+    return values
+
+
+def _interval_of(keys: pd.Series, at: np.ndarray, lookup: Lookup) -> np.ndarray:
+    """The lookup's row whose interval holds the time [n], -1 where none does; of several the one that began last."""
+    groups, codes = np.unique(lookup.keys.to_numpy(dtype=str), return_inverse=True)
+    group = pd.Index(groups).get_indexer(pd.Index(keys))
+    usable = keys.notna().to_numpy() & (group >= 0) & (at != -_NEVER)
+    # Rows are sorted by key and start: rank (key, time) among them.
+    starts = np.rec.fromarrays([codes, lookup.starts])
+    wanted = np.rec.fromarrays([np.where(usable, group, -1), at])
+    place = np.searchsorted(starts, wanted, side="right") - 1
+    found = np.full(len(at), -1)
+    rows = np.flatnonzero(usable & (place >= 0))
+    while len(rows := rows[codes[place[rows]] == group[rows]]):
+        holds = at[rows] <= lookup.stops[place[rows]]
+        found[rows[holds]] = place[rows[holds]]
+        rows = rows[~holds & (place[rows] > 0)]
+        place[rows] -= 1
+    return found

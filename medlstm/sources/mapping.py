@@ -1,0 +1,220 @@
+"""Rows with named columns to canonical rows, by what the mapping says; the same for files and for queries."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medlstm.config import Config
+from medlstm.source_config import TableMapping
+from medlstm.sources.columns import Text, UnfitFileError, repeated
+from medlstm.sources.landed import raw_rows, unparsed_rows
+from medlstm.sources.placing import placed_by_extract_date
+from medlstm.sources.times import ages, iso_times
+from medlstm.tables import LOS_DAYS, MINUTES_AFTER_ADMISSION, OBSERVATION_CORE, RETRACTED, STAY_CORE
+from medlstm.units import in_own_units
+
+_MINUTES = {"minutes": 1.0, "hours": 60.0, "days": 1440.0}
+_OPTIONAL = ("patient_id", "discharged_at", "died")
+_TIMES = ("admitted_at", "discharged_at", "observed_at", "birth_date")
+
+
+@dataclass(frozen=True)
+class Received:
+    """Some rows as received: the mapped columns as text, the rows' numbers, and lines (number, text) that are no rows.
+
+    `header` names all columns that were received.
+    """
+
+    header: list[str]
+    columns: pa.Table
+    numbers: np.ndarray
+    unparsed: list[tuple[int, str]]
+
+    def take(self, rows: pa.Array) -> "Received":
+        """The rows [n] bool that are true."""
+        return replace(self, columns=self.columns.filter(rows), numbers=self.numbers[np.asarray(rows)])
+
+
+def wanted_columns(mapping: TableMapping, config: Config) -> set[str]:
+    """The received columns that the mapping may use."""
+    canonical = {*STAY_CORE, *OBSERVATION_CORE, RETRACTED, *config.features.numeric, *config.features.categorical}
+    named = {*mapping.columns.values(), *mapping.variables, mapping.los_column or "", mapping.unit_column or ""}
+    return {*canonical, *named, *mapping.keep, *mapping.drop, *mapping.retracted_when}
+
+
+def selected(received: Received, mapping: TableMapping) -> Received:
+    """The rows that `keep` and `drop` leave."""
+    taken = None
+    for listed, conditions in ((True, mapping.keep), (False, mapping.drop)):
+        for name, texts in conditions.items():
+            hit = is_one_of(_named(received, name, name), texts)
+            wanted = hit if listed else pc.invert(hit)
+            taken = wanted if taken is None else pc.and_(taken, wanted)
+    return received if taken is None else received.take(taken)
+
+
+def canonical_rows(
+    received: Received, name: str, mapping: TableMapping, extract_date: date, config: Config
+) -> Iterator[pa.Table]:
+    """Raw rows of the mapping's table from the source `name`. Raises UnfitFileError for a column that is missing."""
+    if mapping.table == "stays":
+        yield _stays(received, name, mapping, extract_date, config)
+    elif mapping.layout == "wide":
+        yield from _wide_observations(received, name, mapping)
+    else:
+        yield _long_observations(received, name, mapping)
+    if received.unparsed:
+        yield unparsed_rows(name, received.unparsed)
+
+
+def is_one_of(column: pa.ChunkedArray, texts: list[str]) -> pa.Array:
+    """Whether each text [n], blanks around it apart, is one of `texts`; a missing one is not."""
+    stripped = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    return pc.fill_null(pc.is_in(stripped, pa.array(texts, pa.string())), False).combine_chunks()
+
+
+def _named(received: Received, name: str, canonical: str) -> pa.ChunkedArray:
+    if name not in received.header:
+        raise UnfitFileError(
+            f"the column {name} (for {canonical}) is missing; the file has {', '.join(received.header)}: "
+            "correct the file, or columns in [[source.files]]"
+        )
+    return received.columns.column(name)
+
+
+def _column(received: Received, mapping: TableMapping, canonical: str) -> Text:
+    if canonical in mapping.constants:
+        return repeated(mapping.constants[canonical], len(received.numbers))
+    column: Text = _named(received, mapping.columns.get(canonical, canonical), canonical)
+    if canonical in _TIMES and mapping.time_unit == "timestamp":
+        column = iso_times(column, mapping.time_formats, mapping.timezone)
+    if canonical in mapping.spellings:
+        column = _respelled(column, mapping.spellings[canonical])
+    return column
+
+
+def _respelled(column: Text, spellings: dict[str, str]) -> pa.DictionaryArray:
+    encoded = _encoded(column)
+    meant = [None if text is None else spellings.get(text.strip(), text) for text in encoded.dictionary.to_pylist()]
+    return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(meant, pa.string())).cast(pa.string())
+
+
+def _encoded(column: Text) -> pa.DictionaryArray:
+    encoded = pc.dictionary_encode(column.cast(pa.string()))
+    return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+
+
+def _stays(received: Received, name: str, mapping: TableMapping, extract_date: date, config: Config) -> pa.Table:
+    columns: dict[str, Text] = {}
+    for target in (*STAY_CORE, *config.features.numeric, *config.features.categorical):
+        if target == "stay_id" and mapping.generate_stay_ids:
+            ids = [f"{extract_date.isoformat()}/{name}/{row}" for row in received.numbers]
+            columns[target] = pa.array(ids, pa.string())
+        elif target in mapping.columns or target in mapping.constants or target in received.header:
+            columns[target] = _column(received, mapping, target)
+        elif target == "age" and "birth_date" in mapping.columns:
+            born = _column(received, mapping, "birth_date")
+            columns[target] = ages(born, columns["admitted_at"], config.workspace.timezone)
+        elif not (target in _OPTIONAL or (target == "admitted_at" and mapping.los_column)):
+            _column(received, mapping, target)
+    for target in config.features.numeric:
+        columns[target] = _decimal(columns[target], mapping)
+    # With no identifier of the patient, each stay counts as a patient of its own.
+    columns.setdefault("patient_id", columns["stay_id"])
+    if mapping.los_column:
+        lengths = _decimal(_named(received, mapping.los_column, LOS_DAYS), mapping)
+        columns[LOS_DAYS] = _scaled(lengths, _MINUTES[mapping.los_unit] / 1440)
+        if "admitted_at" not in columns:
+            columns |= placed_by_extract_date(columns[LOS_DAYS], extract_date, config.workspace.timezone)
+    return raw_rows(columns | _retractions(received, mapping), name, received.numbers)
+
+
+def _retractions(received: Received, mapping: TableMapping) -> dict[str, Text]:
+    """The mark of rows that the source takes back: by the texts of columns, or as received."""
+    marked = [is_one_of(_named(received, name, name), texts) for name, texts in mapping.retracted_when.items()]
+    if not marked:
+        named = RETRACTED in mapping.columns or RETRACTED in received.header
+        return {RETRACTED: _column(received, mapping, RETRACTED)} if named else {}
+    any_mark = marked[0]
+    for one in marked[1:]:
+        any_mark = pc.or_(any_mark, one)
+    return {RETRACTED: pc.if_else(any_mark, "true", pa.scalar(None, pa.string()))}
+
+
+def _decimal(column: Text, mapping: TableMapping) -> Text:
+    """Numbers with a decimal comma (and dots or blanks between thousands) as numbers with a point."""
+    if not mapping.decimal_comma:
+        return column
+    texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    has_comma = pc.match_substring_regex(texts, r"^[+-]?\d{1,3}([. ]?\d{3})*,\d+([eE][+-]?\d+)?$")
+    plain = pc.replace_substring(pc.replace_substring_regex(texts, r"[. ]", ""), ",", ".")
+    return pc.if_else(has_comma, plain, texts)
+
+
+def _scaled(texts: Text, factor: float) -> Text:
+    """Numbers as text times `factor`; what is not a number stays as it is, for the contract to refuse."""
+    if factor == 1:
+        return texts
+    encoded = _encoded(texts)
+    distinct = pa.array([_scaled_text(text, factor) for text in encoded.dictionary.to_pylist()], pa.string())
+    return pa.DictionaryArray.from_arrays(encoded.indices, distinct)
+
+
+def _scaled_text(text: str, factor: float) -> str:
+    try:
+        return repr(float(text) * factor)
+    except ValueError:
+        return text
+
+
+def _time(received: Received, mapping: TableMapping) -> dict[str, Text]:
+    """The time as received; one counted from the admission also in minutes, to be resolved against the stays."""
+    times = _column(received, mapping, "observed_at")
+    if mapping.time_unit == "timestamp":
+        return {"observed_at": times}
+    counted = _scaled(_decimal(times, mapping), _MINUTES[mapping.time_unit])
+    return {"observed_at": times, MINUTES_AFTER_ADMISSION: counted}
+
+
+def _long_observations(received: Received, name: str, mapping: TableMapping) -> pa.Table:
+    columns = {
+        target: _column(received, mapping, target) for target in OBSERVATION_CORE if target != "observed_at"
+    }
+    units = _named(received, mapping.unit_column, "unit_column") if mapping.unit_column else None
+    columns["value"] = _in_own_units(_decimal(columns["value"], mapping), columns["variable"], units, mapping)
+    return raw_rows(columns | _time(received, mapping) | _retractions(received, mapping), name, received.numbers)
+
+
+def _in_own_units(values: Text, variables: Text, units: Text | None, mapping: TableMapping) -> Text:
+    """Each row by its own unit, or by the one that the mapping gives for its variable."""
+    if not mapping.units and units is None:
+        return values
+    declared = None
+    if mapping.units:
+        encoded = _encoded(variables)
+        named = [mapping.units.get((text or "").strip()) for text in encoded.dictionary.to_pylist()]
+        declared = pa.DictionaryArray.from_arrays(encoded.indices, pa.array(named, pa.string())).cast(pa.string())
+    if units is None:
+        return in_own_units(values, variables, declared)
+    units = units.cast(pa.string())
+    blank_as_null = pc.if_else(pc.equal(pc.utf8_trim_whitespace(units), ""), pa.scalar(None, pa.string()), units)
+    return in_own_units(values, variables, blank_as_null if declared is None else pc.coalesce(blank_as_null, declared))
+
+
+def _wide_observations(received: Received, name: str, mapping: TableMapping) -> Iterator[pa.Table]:
+    """One table per variable: the rows in which it has a value."""
+    stay, time = _column(received, mapping, "stay_id"), _time(received, mapping)
+    shared = {"stay_id": stay, **time, **_retractions(received, mapping)}
+    spellings = mapping.spellings.get("variable", {})
+    for column in mapping.variables:
+        values = _named(received, column, "a variable")
+        seen = pc.is_valid(values)
+        present = seen.to_numpy()
+        variable = repeated(spellings.get(column, column), int(present.sum()))
+        filtered = _in_own_units(_decimal(values.filter(seen), mapping), variable, None, mapping)
+        columns = {key: column.filter(seen) for key, column in shared.items()}
+        yield raw_rows(columns | {"variable": variable, "value": filtered}, name, received.numbers[present])

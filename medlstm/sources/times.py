@@ -1,0 +1,70 @@
+"""Times as hospitals write them, to ISO 8601 text."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medlstm.parsing import parse_timestamps
+from medlstm.sources.columns import Text
+from medlstm.sources.placing import iso_text
+
+_EPOCHS = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
+_LAST_SECOND = 253_402_300_799  # of the year 9999
+
+
+def iso_times(texts: Text, formats: list[str], timezone: str | None) -> Text:
+    """Texts in one of `formats`, tried in turn, as ISO 8601; what fits none stays as it is.
+
+    With `timezone`, times without an offset (also those that were ISO 8601 before) are local times there and become
+    UTC; without, they stay local times for the workspace's zone.
+    """
+    if not (formats or timezone):
+        return texts
+    encoded = pc.dictionary_encode(texts.cast(pa.string()))
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    distinct = encoded.dictionary.to_pandas().astype("str")
+    return pa.DictionaryArray.from_arrays(encoded.indices, _iso(distinct, formats, timezone)).cast(pa.string())
+
+
+def _iso(distinct: pd.Series, formats: list[str], timezone: str | None) -> pa.Array:
+    stripped = distinct.str.strip()
+    result: pa.Array = pa.nulls(len(distinct), pa.string())
+    for one in formats:
+        parsed = _parse(stripped, one)
+        if parsed.dt.tz is not None:
+            result = pc.coalesce(result, iso_text(parsed))
+        elif timezone:
+            result = pc.coalesce(result, iso_text(_localised(parsed, timezone)))
+        else:
+            result = pc.coalesce(result, iso_text(parsed.dt.tz_localize("UTC"), zone=""))
+    if timezone:
+        result = pc.coalesce(result, iso_text(parse_timestamps(distinct, timezone).values))
+    return pc.coalesce(result, pa.Array.from_pandas(distinct, type=pa.string()))
+
+
+def _parse(texts: pd.Series, one: str) -> pd.Series:
+    if one in _EPOCHS:
+        numbers = pd.to_numeric(texts, errors="coerce")
+        seconds = numbers / _EPOCHS[one]
+        usable = seconds.where(np.abs(seconds) < _LAST_SECOND)
+        return pd.to_datetime(usable, unit="s", utc=True, errors="coerce").dt.as_unit("us")
+    return pd.to_datetime(texts, format=one, utc="%z" in one, errors="coerce").dt.as_unit("us")
+
+
+def _localised(naive: pd.Series, timezone: str) -> pd.Series:
+    first_of_two = np.ones(len(naive), dtype=bool)
+    local = naive.dt.tz_localize(timezone, ambiguous=first_of_two, nonexistent="shift_forward")
+    return local.dt.tz_convert("UTC").dt.as_unit("us")
+
+
+def ages(born: Text, at: Text, timezone: str) -> pa.Array:
+    """Completed years, as text, from ISO 8601 dates of birth (a year or a month will do) and times; else null."""
+    now, birth = (
+        parse_timestamps(texts.cast(pa.string()).to_pandas().astype("str"), timezone).values.dt.tz_convert(timezone)
+        for texts in (at, born)
+    )
+    not_yet = (now.dt.month * 100 + now.dt.day) < (birth.dt.month * 100 + birth.dt.day)
+    completed = (now.dt.year - birth.dt.year - not_yet).where(now.notna() & birth.notna())
+    return pa.Array.from_pandas(completed.astype("Int64")).cast(pa.string())

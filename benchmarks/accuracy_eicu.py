@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from eicu_layout import CAP_HOURS, LabelledHours, points_of, read_folder
 from scores import Scores, assign_inner_splits, named, settings, show, with_spread, write
+from threadpoolctl import threadpool_limits
 
 from medlstm import metrics
 from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, predict
@@ -28,7 +29,7 @@ FOLDS = 5
 NAMES = ("lstm", "gbm", "ridge", "median")
 MODEL = {
     "name": "blend", "layers": 1, "hidden_units": 64, "dropout": 0.5, "horizon_days": CAP_HOURS / 24,
-    "hazard_bins": 20,
+    "hazard_bins": 12,
 }  # fmt: skip
 TRAINING = {
     "learning_rate": 0.002, "weight_decay": 0.05, "max_epochs": 15, "patience_epochs": 5, "batch_size": 32,
@@ -48,7 +49,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    result = run(options.data, options.seeds)
+    with threadpool_limits(options.threads):
+        result = run(options.data, options.seeds)
     show(result, COLUMNS)
     if options.json:
         write(options.json, result)

@@ -3,7 +3,8 @@
     python benchmarks/accuracy_p12.py --data ../shared/data/physionet2012 --train a --test b --seeds 5 --json out.json
 
 The default is the blend; the pure LSTM ensemble, gradient boosting, ridge and the median are beside it. Each is an
-ensemble of `--seeds` members; `_sd` is the standard deviation over the single members, `_one_seed` their mean.
+ensemble of `--seeds` members (the classic is one); `_sd` is the standard deviation over the single members,
+`_one_seed` their mean.
 Nothing of the test sets is read before all models are fitted.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from physionet2012 import HOURS, read_sets
 from scores import Scores, assign_inner_splits, named, settings, show, with_spread, write
+from threadpoolctl import threadpool_limits
 
 from medlstm import metrics
 from medlstm.batches import NightlyPoints, Predictions, arrange, predict
@@ -51,7 +53,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    result = run(options.data, options.train.split(","), options.test.split(","), options.seeds)
+    with threadpool_limits(options.threads):
+        result = run(options.data, options.train.split(","), options.test.split(","), options.seeds)
     show(result, COLUMNS)
     if options.json:
         write(options.json, result)
@@ -71,7 +74,8 @@ def run(folder: Path, train: list[str], test: list[str], seeds: int) -> dict[str
         predictions[name] = predict_at_48_hours(model.network, tested)
         seconds = time.monotonic() - started
         whole = score(model, predictions[name], tested)
-        alone = [model.network.only(position) for position in range(seeds)] if seeds > 1 else []
+        count = model.spec.members
+        alone = [model.network.only(position) for position in range(count)] if count > 1 else []
         members = [score(model, predict_at_48_hours(one, tested), tested) for one in alone]
         result[name] = with_spread(whole, members)
         result[name] |= {"seconds_fit": model.seconds, "seconds_fit_sd": 0.0}
@@ -89,9 +93,7 @@ def fit_all(training: StaySequences, config: Config) -> dict[str, FittedModel]:
     names = ("lstm", "gbm", "ridge", "median")
     fitted = {name: fit_model(training, at_48_hours, named(config, name)) for name in names}
     fitted["blend"] = fit_blend(fitted["lstm"], fitted["gbm"], training, at_48_hours, config)
-    classic = settings(
-        FEATURES, CLASSIC_MODEL | {"members": config.model.members}, TRAINING | CLASSIC_TRAINING
-    )
+    classic = settings(FEATURES, CLASSIC_MODEL, TRAINING | CLASSIC_TRAINING)
     fitted["lstm_classic"] = fit_model(training, at_48_hours, classic)
     return fitted
 

@@ -101,7 +101,6 @@ def fit_blend(
         assert isinstance(member, BlendMember)
         member.parts = nn.ModuleList([one, other])
     network.usual_survival.copy_(plan.usual_survival)
-    network = network.to(plan.device)
     fit_blend_weights(network.each(), plan.members, plan.windows, plan.device)
     seconds = first.seconds + second.seconds + time.monotonic() - started
     losses, late = first.losses + second.losses, first.reached_deadline or second.reached_deadline
@@ -177,7 +176,7 @@ def _fit_members(
 ) -> tuple[Ensemble, tuple[EpochLoss, ...], bool]:
     """Every member from its own seed; the time allowed is shared out evenly among those still to come."""
     torch.manual_seed(config.training.seed)
-    network = Ensemble(plan.spec).to(plan.device)
+    network = Ensemble(plan.spec)
     network.usual_survival.copy_(plan.usual_survival)
     deadline = time.monotonic() + config.training.max_minutes * 60
     losses: list[EpochLoss] = []

@@ -1,30 +1,48 @@
 """Why a stay got its prediction: what changes when one input is hidden from the model (occlusion)."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from medlstm.batches import NightlyPoints, Stays, predict_days
+from medlstm.batches import NightlyPoints, Stays, predict
 from medlstm.models.ensemble import Ensemble
 
 
 def occlusion_contributions(
-    network: Ensemble, stays: Stays, points: NightlyPoints, predicted_days: np.ndarray, device: torch.device
+    network: Ensemble, stays: Stays, points: NightlyPoints, device: torch.device
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of all inputs [k] and their contributions in days [m, k]: the prediction minus that without the input.
 
     A hidden variable is one never observed; a hidden number is unknown, which the model takes for the median. A
     hidden category is the mean over all stays' categories: a model that was never shown an unknown one would
-    answer at random. Elapsed time is never hidden.
+    answer at random. Elapsed time is never hidden. In single precision: a contribution needs no more.
     """
     spec = network.spec
     names = (*spec.variables, *spec.numeric, *spec.categories)
-    contributions = np.zeros((len(predicted_days), len(names)))
+    light = deepcopy(network)
+    predicted = predict(light, stays, points, device, torch.float32).days
+    contributions = np.zeros((len(predicted), len(names)))
     for column, name in enumerate(names):
+        # Hiding what a stay never had changes nothing: such stays are not computed again.
+        affected = np.flatnonzero(_has(stays, network, name)[points.stay])
+        some = NightlyPoints(points.stay[affected], points.step[affected], points.remaining_days[affected])
         for weight, hidden in _hide(stays, network, name):
-            contributions[:, column] += weight * (predicted_days - predict_days(network, hidden, points, device))
+            without = predict(light, hidden, some, device, torch.float32).days
+            contributions[affected, column] += weight * (predicted[affected] - without)
     return names, contributions
+
+
+def _has(stays: Stays, network: Ensemble, name: str) -> np.ndarray:
+    """The stays [n] bool in which the input is known at all."""
+    spec = network.spec
+    if name in spec.variables:
+        seen = ~np.isnan(stays.sequences.values[:, spec.variables.index(name)])
+        return np.bincount(stays.sequences.stay[seen], minlength=len(stays)) > 0
+    if name in spec.numeric:
+        return ~np.isnan(stays.numeric[:, spec.numeric.index(name)])
+    return np.ones(len(stays), dtype=bool)
 
 
 def _hide(stays: Stays, network: Ensemble, name: str) -> list[tuple[float, Stays]]:

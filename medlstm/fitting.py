@@ -107,7 +107,7 @@ def _skew_offsets(clipped: np.ndarray, lower: np.ndarray) -> np.ndarray:
     offsets = np.full(clipped.shape[1], np.inf)
     for index, column in enumerate(clipped.T):
         seen = column[~np.isnan(column)].astype(np.float64)
-        if len(seen) < _MIN_VALUES_FOR_SKEW or lower[index] < 0 or np.median(seen) <= 0:
+        if len(seen) < _MIN_VALUES_FOR_SKEW or lower[index] < 0 or np.median(seen) <= 0 or np.ptp(seen) == 0:
             continue
         median = float(np.median(seen))
         if abs(skew(np.log(seen + median))) < abs(skew(seen)):

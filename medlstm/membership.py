@@ -38,7 +38,8 @@ def fit_member(
     deadline: float,
     on_epoch: Progress | None,
 ) -> tuple[list[EpochLoss], bool]:
-    """Fit in place; gives the losses of what learns by gradient, and whether the deadline cut it short.
+    """Fit a member on the CPU in place (what learns by gradient visits the device); gives the losses of what learns by
+    gradient, and whether the deadline cut it short.
 
     The input layer's buffers come from the member's own training stays.
     """
@@ -51,18 +52,21 @@ def fit_member(
         return history, late
     set_buffers(member.inputs, fit_buffers(stays.training))
     if isinstance(member, StepNetwork):
+        member.to(device)
         fit = GradientFit(
             member, stays.training, stays.validation, stays.validation_points, config, device, position, on_epoch
         )
-        return fit.run(deadline)
+        result = fit.run(deadline)
+        member.to("cpu")
+        return result
     assert isinstance(member, TableMember)
     seed = config.training.seed * 1000 + position
-    member.fit_rows(table_rows(member, stays.training, stays.training_points, config.training, device, seed), seed)
+    member.fit_rows(table_rows(member, stays.training, stays.training_points, config.training, seed), seed)
     return [], False
 
 
 def table_rows(
-    member: TableMember, stays: Stays, points: NightlyPoints, training: TrainingSection, device: torch.device, seed: int
+    member: TableMember, stays: Stays, points: NightlyPoints, training: TrainingSection, seed: int
 ) -> TableRows:
     """Training rows of a model on tables at the points, at most 20,000 of them, drawn at random; and each of them
     once more as it would be if it had been measured less often, where training augments."""
@@ -72,10 +76,10 @@ def table_rows(
     asked = NightlyPoints(points.stay[chosen], points.step[chosen], points.remaining_days[chosen])
     augments = training.lab_cutoff_share > 0 or training.observation_dropout > 0
     generator = torch.Generator().manual_seed(seed)
-    rare = rare_variables(torch.from_numpy(stays.sequences.values)).to(device)
+    rare = rare_variables(torch.from_numpy(stays.sequences.values))
     features, taken = [], []
     with torch.inference_mode():
-        for within, batch, row, step in batches_at(stays, asked, device):
+        for within, batch, row, step in batches_at(stays, asked, torch.device("cpu")):
             features.append(member.rows_at(batch.inputs, row, step))
             taken.append(within)
             if augments:

@@ -61,7 +61,7 @@ def score_stays(
     since = predicted.after(passed)
     lower, upper = record.interval.bounds(since, elapsed)
     remaining = since.days
-    names, contributions = occlusion_contributions(network, stays, points, predicted.days, device)
+    names, contributions = occlusion_contributions(network, stays, points, device)
     columns = {
         "stay_id": pa.array(sequences.stays["stay_id"], pa.string()),
         "as_of": pa.array([as_of] * len(sequences), pa.date32()),

@@ -32,7 +32,7 @@ class RemainingStay:
     def quantile(self, level: float | np.ndarray) -> np.ndarray:
         """Days [m] by which the stay has ended with probability `level`, a number or one per prediction.
 
-        0 has ended by day 0, and 1 only at infinity.
+        0 has ended by day 0, and 1 only at infinity (at the last edge, where nothing lies beyond it).
         """
         rows = np.arange(len(self.survival))
         still_in = 1 - np.broadcast_to(np.asarray(level, dtype=np.float64), rows.shape)
@@ -43,6 +43,8 @@ class RemainingStay:
         upper, lower = self.survival[rows, right - 1], self.survival[rows, right]
         share = np.clip((upper - still_in) / np.maximum(upper - lower, 1e-12), 0.0, 1.0)
         inside = self.edges_days[right - 1] + share * (self.edges_days[right] - self.edges_days[right - 1])
+        if self.tail_days == 0:
+            return np.where(beyond, self.edges_days[-1], inside)
         last = self.survival[:, -1]
         with np.errstate(divide="ignore"):
             outside = self.edges_days[-1] + self.tail_days * np.log(np.maximum(last, 1e-300) / still_in)

@@ -116,6 +116,15 @@ def test_all_readings_of_one_known_distribution():
     assert stay.after(np.array([3.0])).median()[0] == pytest.approx(stay.median()[0], rel=1e-3)
 
 
+def test_nothing_lies_beyond_a_horizon():
+    stay = RemainingStay(np.array([0.0, 2.0, 7.0]), 0.0, np.array([[1.0, 0.8, 0.6]]))
+    assert stay.median()[0] == 7.0
+    assert stay.quantile(1.0)[0] == 7.0
+    assert stay.mean()[0] == pytest.approx(2 * 0.9 + 5 * 0.7)
+    assert stay.ended_within(7.0)[0] == pytest.approx(0.4)
+    assert stay.ended_within(7.1)[0] == 1.0
+
+
 def test_quantile_undoes_the_distribution_function():
     generator = np.random.default_rng(0)
     survival = np.sort(generator.random((50, 4)), axis=1)[:, ::-1]

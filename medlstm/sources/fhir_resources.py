@@ -55,10 +55,10 @@ class Measurement:
 def at(content: Any, *path: str | int) -> Any:
     """The value at a path of names and list places, None where the path leads nowhere."""
     for part in path:
-        if isinstance(part, int) and isinstance(content, list):
-            content = content[part] if part < len(content) else None
-        elif isinstance(part, str) and isinstance(content, dict):
+        if isinstance(content, dict):
             content = content.get(part)
+        elif isinstance(content, list) and isinstance(part, int) and part < len(content):
+            content = content[part]
         else:
             return None
     return content

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 SUFFIXES = (".jsonl", ".ndjson")
 _MAX_LINE_BYTES = 16 << 20
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 
 Line = tuple[int, dict[str, Any] | None, str]
 
@@ -46,10 +47,11 @@ def _lines(stream: pa.NativeFile) -> Iterator[bytes]:
 
 def _parsed(line: bytes) -> tuple[dict[str, Any] | None, str]:
     try:
-        content = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+        text = line.decode("utf-8").strip()
+        content, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
-        content = None
-    if isinstance(content, dict):
+        content, text, end = None, "", 0
+    if isinstance(content, dict) and end == len(text):
         return content, ""
     return None, line.decode("utf-8", "backslashreplace").rstrip("\r\n")
 

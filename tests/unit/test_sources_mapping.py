@@ -142,7 +142,7 @@ def test_json_lines_read_as_delimited_files_do_and_a_broken_line_is_quarantined(
         {"ENCOUNTER": "e1", "DATE": "2026-03-27T11:00:00Z", "CODE": {"id": "HR"}, "VALUE": 80.50},
         {"ENCOUNTER": "e1", "DATE": "2026-03-27T12:00:00Z", "CODE": {"id": "HR"}, "VALUE": None},
     ]
-    lines = [json.dumps(rows[0]), "{not json", "", "[1]", json.dumps(rows[1])]
+    lines = [json.dumps(rows[0]), "{not json", "", "[1]", json.dumps(rows[1]), '{"VALUE": 1} tail']
     with gzip.open(folder / "labs.jsonl.gz", "wt") as stream:
         stream.write("\n".join(lines) + "\n")
     mapping = {
@@ -151,10 +151,10 @@ def test_json_lines_read_as_delimited_files_do_and_a_broken_line_is_quarantined(
     }  # fmt: skip
     take_in_and_validate(tmp_path, DAY, _config(ENCOUNTERS, mapping))
     received = [(row["source_row"], row["value"]) for row in raw(tmp_path, "observations", DAY)]
-    assert received == [(1, "80.5"), (5, None), (2, None), (4, None)]
+    assert received == [(1, "80.5"), (5, None), (2, None), (4, None), (6, None)]
     assert [row["value"] for row in admitted(tmp_path, "observations", DAY)] == [80.5]
     rules = {row["source_row"]: row["rule"] for row in quarantined(tmp_path, "observations", DAY)}
-    assert (rules[2], rules[4]) == ("ragged_line", "ragged_line")
+    assert (rules[2], rules[4], rules[6]) == ("ragged_line", "ragged_line", "ragged_line")
 
 
 def test_zstandard_reads_as_plain_files_do_and_a_cut_file_is_named(folder, tmp_path):

@@ -11,6 +11,7 @@ from rich.table import Table
 from flows.backfill import BackfillSummary
 from flows.demo import DemoSummary
 from flows.nightly import NightSummary
+from medlstm.explain_gates import GateSummary
 from medlstm.ingest import IngestSummary
 from medlstm.replay import ReplaySummary
 from medlstm.report import NightError, NightReport, group_rows
@@ -60,6 +61,8 @@ def _render(result: Any) -> Iterable[RenderableType]:
         case SequenceSummary():
             return [f"{result.as_of}: {result.stays:,} stays ({result.open_stays:,} open), {result.rows:,} bins with "
                     f"observations of {result.variables} variables"]  # fmt: skip
+        case GateSummary():
+            return _gates(result)
         case ReplaySummary():
             return [_table(("replay", ""), [(name.replace("_", " "), _text(value))
                                             for name, value in asdict(result).items()])]  # fmt: skip
@@ -164,6 +167,14 @@ def _demo(result: DemoSummary) -> Iterable[RenderableType]:
     yield from (_training_line(training) for training in trained)
     yield ""
     yield from _night(result.nights[-1])
+
+
+def _gates(result: GateSummary) -> Iterable[RenderableType]:
+    whose = "" if result.members == 1 else f" of the first of {result.members} members"
+    yield (f"{result.as_of}: the LSTM{whose} of {result.model_version} ({result.model}), {result.layers} layer(s) of "
+           f"{result.hidden_units} units, over the longest open stay")  # fmt: skip
+    yield f"the six equations give the network's hidden states, to within {result.hidden_difference:.1g}"
+    yield f"gates: {result.picture}"
 
 
 def _warnings(warnings: Sequence[str]) -> Iterable[str]:

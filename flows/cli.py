@@ -45,6 +45,7 @@ class Example(StrEnum):
     wide_parquet = "wide_parquet"
     fhir = "fhir"
     meds = "meds"
+    sql = "sql"
     tutorial = "tutorial"
     demo = "demo"
 

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from medlstm.config import load_config
 from medlstm.ingest import IngestSummary, ingest_date
 from medlstm.lake import Workspace
+from tasks.fetch import fetch_if_due
 from tasks.progress import report_progress
 from tasks.retry import is_io_failure
 
@@ -18,11 +19,12 @@ logger = logging.getLogger("medlstm.tasks")
 
 @task(name="ingest", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5, retry_condition_fn=is_io_failure)
 def ingest(workspace: str, days: list[date]) -> list[IngestSummary]:
-    """Replace the raw partitions of each date by what its landing folder holds."""
+    """Replace the raw partitions of each date by what its landing folder holds, or the workspace's database."""
     place = Workspace(Path(workspace))
     config = load_config(place.root)
     summaries = []
     for done, day in enumerate(days, start=1):
+        fetch_if_due(place, day, config)
         summary = ingest_date(place, day, config)
         summaries.append(summary)
         logger.info("ingest %s: %d files, %d stays, %d observations, %d not readable", day, summary.files_read,

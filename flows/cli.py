@@ -186,7 +186,7 @@ def explain(
         raise ConfigError("name what to explain: --gates")
     from flows.explain import explain as flow
 
-    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()

@@ -175,6 +175,21 @@ def compare(
 
 
 @app.command()
+def explain(
+    gates: Annotated[bool, typer.Option("--gates", help="Plot the LSTM's gates over the longest open stay.")] = False,
+    workspace: WorkspaceOption = Path(),
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the champion of a date does inside; reports/D/gates.svg, with no identifier in it."""
+    if not gates:
+        raise ConfigError("name what to explain: --gates")
+    from flows.explain import explain as flow
+
+    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
+
+
+@app.command()
 def backfill(
     start: Annotated[str, typer.Option(help="First night.")],
     end: Annotated[str, typer.Option(help="Last night.")],

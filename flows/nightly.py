@@ -97,7 +97,7 @@ def _run_night(place: Workspace, day: date, night: _Night) -> NightSummary:
     except ContractStopped as error:
         publish_night(report(workspace, day, "stopped", [*night.warnings, str(error)]))
         raise
-    night.warnings += outcome.stopped
+    night.warnings += [*outcome.stopped, *(odd for summary in outcome.summaries for odd in summary.warnings)]
     publish_contracts(outcome.summaries)
     due = training_due(place, day, load_config(place.root).training.retrain_every_days)
     with night.step("preprocess"):

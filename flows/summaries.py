@@ -12,6 +12,7 @@ from flows.demo import DemoSummary
 from flows.nightly import NightSummary
 from flows.printing import table, text
 from medlstm.compare import Comparison
+from medlstm.explain_gates import GateSummary
 from medlstm.ingest import IngestSummary
 from medlstm.replay import ReplaySummary
 from medlstm.report import NightError, NightReport, group_rows
@@ -46,6 +47,8 @@ def _render(result: Any) -> Iterable[RenderableType]:
         case SequenceSummary():
             return [f"{result.as_of}: {result.stays:,} stays ({result.open_stays:,} open), {result.rows:,} bins with "
                     f"observations of {result.variables} variables"]  # fmt: skip
+        case GateSummary():
+            return _gates(result)
         case ReplaySummary():
             return [table(("replay", ""), [(name.replace("_", " "), text(value))
                                             for name, value in asdict(result).items()])]  # fmt: skip
@@ -166,6 +169,14 @@ def _comparison(result: Comparison) -> Iterable[RenderableType]:
                "s train", "s score")  # fmt: skip
     yield table(heading, rows, title=f"As of {result.as_of}, days, {result.test_points:,} nightly points of "
                                      f"{result.test_stays:,} stays that no model was fitted on")  # fmt: skip
+
+
+def _gates(result: GateSummary) -> Iterable[RenderableType]:
+    whose = "" if result.members == 1 else f" of the first of {result.members} members"
+    yield (f"{result.as_of}: the LSTM{whose} of {result.model_version} ({result.model}), {result.layers} layer(s) of "
+           f"{result.hidden_units} units, over the longest open stay")  # fmt: skip
+    yield f"the six equations give the network's hidden states, to within {result.hidden_difference:.1g}"
+    yield f"gates: {result.picture}"
 
 
 def _warnings(warnings: Sequence[str]) -> Iterable[str]:

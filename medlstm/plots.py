@@ -160,11 +160,16 @@ def _canvas(height_inches: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _data_uri(figure: Figure) -> str:
+def svg_bytes(figure: Figure) -> bytes:
+    """An SVG file of a figure drawn in STYLE: no date, no random names."""
     buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(buffer, format="svg", metadata=nothing)
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
+
+
+def _data_uri(figure: Figure) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg_bytes(figure)).decode("ascii")
 
 
 def _legend_above(axes: Axes) -> None:

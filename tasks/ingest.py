@@ -4,11 +4,11 @@ import logging
 from datetime import date
 from pathlib import Path
 
-from prefect import task
+from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from medlstm.config import load_config
-from medlstm.ingest import IngestSummary, ingest_date
+from medlstm.ingest import IngestSummary, ingest_dates
 from medlstm.lake import Workspace
 from tasks.fetch import fetch_if_due
 from tasks.progress import report_progress
@@ -22,12 +22,12 @@ def ingest(workspace: str, days: list[date]) -> list[IngestSummary]:
     """Replace the raw partitions of each date by what its landing folder holds, or the workspace's database."""
     place = Workspace(Path(workspace))
     config = load_config(place.root)
-    summaries = []
-    for done, day in enumerate(days, start=1):
+    for day in days:
         fetch_if_due(place, day, config)
-        summary = ingest_date(place, day, config)
+    summaries = []
+    for summary in ingest_dates(place, days, config, runtime.flow_run.id):
         summaries.append(summary)
-        logger.info("ingest %s: %d files, %d stays, %d observations, %d not readable", day, summary.files_read,
-                    summary.stays, summary.observations, len(summary.unreadable))  # fmt: skip
-        report_progress("ingest", done, len(days))
+        logger.info("ingest %s: %d files, %d stays, %d observations, %d not readable", summary.extract_date,
+                    summary.files_read, summary.stays, summary.observations, len(summary.unreadable))  # fmt: skip
+        report_progress("ingest", len(summaries), len(days))
     return summaries

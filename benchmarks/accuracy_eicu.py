@@ -29,7 +29,7 @@ FOLDS = 5
 NAMES = ("lstm", "gbm", "ridge", "median")
 MODEL = {
     "name": "blend", "layers": 1, "hidden_units": 64, "dropout": 0.5, "horizon_days": CAP_HOURS / 24,
-    "hazard_bins": 20,
+    "hazard_bins": 12,
 }  # fmt: skip
 TRAINING = {
     "learning_rate": 0.002, "weight_decay": 0.05, "max_epochs": 15, "patience_epochs": 5, "batch_size": 32,

@@ -3,7 +3,6 @@
 The flows are imported within each command: Prefect takes seconds to import, and `--help` should not.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +16,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from medlstm.config import CONFIG_NAME, load_config, parse_date
+from flows.cli_lake import export, lake, quarantine
+from flows.cli_options import AsOfOption, JsonOption, WorkspaceOption, date_of, print_json, root_of
+from medlstm.config import CONFIG_NAME, parse_date
 from medlstm.errors import ConfigError, ContractStopped, MedlstmError
 from medlstm.lake import write_text
 
@@ -33,12 +34,9 @@ app = typer.Typer(
     help="Each night: how many days remain for every patient in a bed, between which bounds, and why.",
 )
 
-export = typer.Typer(no_args_is_help=True, help="Hand predictions to other programs.")
+app.add_typer(lake, name="lake")
+app.add_typer(quarantine, name="quarantine")
 app.add_typer(export, name="export")
-
-WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder with a medlstm.toml.")]
-AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The night, such as 2026-11-22.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Last line of standard output: one JSON object.")]
 
 
 class Example(StrEnum):
@@ -47,6 +45,7 @@ class Example(StrEnum):
     wide_parquet = "wide_parquet"
     fhir = "fhir"
     meds = "meds"
+    sql = "sql"
     tutorial = "tutorial"
     demo = "demo"
 
@@ -110,7 +109,7 @@ def nightly(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_js
     """Run a night: ingest, validate, preprocess, train if due, score, report."""
     from flows.nightly import nightly as flow
 
-    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -118,7 +117,7 @@ def ingest(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_jso
     """Take the landing folder of a date in."""
     from flows.ingest import ingest as flow
 
-    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -126,7 +125,7 @@ def validate(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_j
     """Hold the ingested rows against the contracts."""
     from flows.validate import validate as flow
 
-    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -134,7 +133,7 @@ def preprocess(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as
     """Build the sequences of all stays known at a date."""
     from flows.preprocess import preprocess as flow
 
-    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -142,7 +141,7 @@ def train(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json
     """Train on the sequences of a date, and let the gate decide."""
     from flows.train import train as flow
 
-    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -150,7 +149,7 @@ def score(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json
     """Score the open stays of a date."""
     from flows.score import score as flow
 
-    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -158,7 +157,21 @@ def report(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_jso
     """Write the page of a night again."""
     from flows.report import report as flow
 
-    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
+
+
+@app.command()
+def compare(
+    workspace: WorkspaceOption = Path(),
+    as_of: AsOfOption = None,
+    models: Annotated[str | None, typer.Option(help="Names, separated by commas; all by default.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit every model and baseline on the same split, and judge them on the same stays."""
+    from flows.compare import compare as flow
+
+    names = None if models is None else [name.strip() for name in models.split(",")]
+    _run(lambda: flow(root_of(workspace), date_of(as_of), names), as_json)
 
 
 @app.command()
@@ -173,7 +186,7 @@ def explain(
         raise ConfigError("name what to explain: --gates")
     from flows.explain import explain as flow
 
-    _run(lambda: flow(_root(workspace), _date(as_of)), as_json)
+    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -186,7 +199,7 @@ def backfill(
     """Run past nights again, oldest first; exit status 1 if any of them failed."""
     from flows.backfill import backfill as flow
 
-    summary = _run(lambda: flow(_root(workspace), parse_date(start), parse_date(end)), as_json)
+    summary = _run(lambda: flow(root_of(workspace), parse_date(start), parse_date(end)), as_json)
     if summary.failed:
         raise typer.Exit(FAILED)
 
@@ -210,7 +223,7 @@ def replay(
     if not (workspace / CONFIG_NAME).exists():
         _write_template(workspace, Example(source.value))
     paths, tables = [str(path.resolve()) for path in files], [str(path.resolve()) for path in outcomes]
-    _run(lambda: flow(_root(workspace), paths, tables, parse_date(start), days), as_json)
+    _run(lambda: flow(root_of(workspace), paths, tables, parse_date(start), days), as_json)
 
 
 @app.command()
@@ -224,26 +237,7 @@ def demo(
 
     if not (workspace / CONFIG_NAME).exists():
         _write_template(workspace, Example.demo)
-    _run(lambda: flow(_root(workspace), DEMO_START, DEMO_DAYS, DEMO_FIRST_NIGHT, seed), as_json)
-
-
-@export.command("meds")
-def export_meds(
-    folder: Annotated[Path, typer.Argument(help="Where the files go.")],
-    as_of: Annotated[str, typer.Option("--as-of", help="The night, such as 2026-11-22.")],
-    workspace: WorkspaceOption = Path(),
-    as_json: JsonOption = False,
-) -> None:
-    """Write a night's predictions, and what came true of them, as MEDS labels."""
-    from medlstm.export_meds import export_meds as write
-    from medlstm.lake import Workspace
-
-    root = Path(_root(workspace))
-    summary = write(Workspace(root), parse_date(as_of), load_config(root), folder)
-    for name, rows in summary.rows.items():
-        print(f"{folder / name}: {rows} rows")
-    if as_json:
-        print(json.dumps({"as_of": summary.as_of.isoformat(), "rows": summary.rows}))
+    _run(lambda: flow(root_of(workspace), DEMO_START, DEMO_DAYS, DEMO_FIRST_NIGHT, seed), as_json)
 
 
 @app.command()
@@ -254,7 +248,7 @@ def deploy(
     """Register every flow at the server that PREFECT_API_URL names, the nightly on the workspace's schedule."""
     from flows.deploy import deploy_workspace
 
-    deploy_workspace(Path(_root(workspace)), prefect_file.resolve())
+    deploy_workspace(Path(root_of(workspace)), prefect_file.resolve())
     print("deployed; runs are done by `prefect worker start --pool medlstm`")
 
 
@@ -267,18 +261,7 @@ def serve(
     """Server, schedule and worker on this machine, until Ctrl-C."""
     from flows.serve import serve_nightly
 
-    serve_nightly(Path(_root(workspace)), host, port)
-
-
-def _root(workspace: Path) -> str:
-    """The workspace's absolute path, its configuration checked before anything runs."""
-    root = workspace.resolve()
-    load_config(root)
-    return str(root)
-
-
-def _date(text: str | None) -> date | None:
-    return None if text is None else parse_date(text)
+    serve_nightly(Path(root_of(workspace)), host, port)
 
 
 def _run(flow: Callable[[], Any], as_json: bool) -> Any:
@@ -298,7 +281,7 @@ def _run(flow: Callable[[], Any], as_json: bool) -> Any:
             result = flow()
     summaries.show(result, Console())
     if as_json:
-        print(json.dumps(summaries.plain(result), allow_nan=False))
+        print_json(result)
     return result
 
 

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.night_date import resolve_as_of, run_name
-from flows.summaries import plain
+from flows.printing import plain
 from medlstm.compare import Comparison
 from tasks.compare import compare as compare_task
 from tasks.preprocess import preprocess

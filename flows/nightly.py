@@ -17,6 +17,7 @@ from medlstm.config import load_config
 from medlstm.errors import ContractStopped
 from medlstm.ingest import IngestSummary, dates_to_ingest
 from medlstm.lake import Workspace
+from medlstm.locking import date_lock
 from medlstm.registry import champion, training_due
 from medlstm.report import GroupForecast, NightError, NightReport, TableCounts
 from medlstm.retraining import TrainSummary
@@ -77,11 +78,16 @@ def nightly(workspace: str, as_of: date | None = None) -> NightSummary:
     """Run the night `as_of`; without a date, the newest one whose cutoff had passed at the scheduled start.
 
     A night without a model to score with ends with a warning; a failed training leaves the champion to score.
-    Raises ContractStopped when the contract of the date itself stops the night, after writing a page that says so.
+    Raises ContractStopped when the contract of the date itself stops the night, after writing a page that says so,
+    and DateLocked when another run of the same date does not end.
     """
-    place = Workspace(Path(workspace))
-    day = resolve_as_of(workspace, as_of)
-    night = _Night()
+    place, day = Workspace(Path(workspace)), resolve_as_of(workspace, as_of)
+    with date_lock(place, "as_of", day):
+        return _run_night(place, day, _Night())
+
+
+def _run_night(place: Workspace, day: date, night: _Night) -> NightSummary:
+    workspace = str(place.root)
     with night.step("ingest"):
         ingested = ingest(workspace, dates_to_ingest(place, day))
     night.warnings += _ingest_warnings(ingested)
@@ -91,7 +97,7 @@ def nightly(workspace: str, as_of: date | None = None) -> NightSummary:
     except ContractStopped as error:
         publish_night(report(workspace, day, "stopped", [*night.warnings, str(error)]))
         raise
-    night.warnings += outcome.stopped
+    night.warnings += [*outcome.stopped, *(odd for summary in outcome.summaries for odd in summary.warnings)]
     publish_contracts(outcome.summaries)
     due = training_due(place, day, load_config(place.root).training.retrain_every_days)
     with night.step("preprocess"):

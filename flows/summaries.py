@@ -1,8 +1,7 @@
 """What a command prints: short tables for a person, plain data for a program."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, is_dataclass
-from datetime import date, datetime
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -11,6 +10,8 @@ from rich.table import Table
 from flows.backfill import BackfillSummary
 from flows.demo import DemoSummary
 from flows.nightly import NightSummary
+from flows.printing import table, text
+from medlstm.compare import Comparison
 from medlstm.explain_gates import GateSummary
 from medlstm.ingest import IngestSummary
 from medlstm.replay import ReplaySummary
@@ -21,21 +22,6 @@ from medlstm.sequences import SequenceSummary
 from tasks.validate import ValidationOutcome
 
 _MAX_WARNINGS = 12
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, dates and tuples as what JSON knows; infinite or undefined numbers as null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
-        return None
-    return value
 
 
 def show(result: Any, console: Console) -> None:
@@ -64,8 +50,10 @@ def _render(result: Any) -> Iterable[RenderableType]:
         case GateSummary():
             return _gates(result)
         case ReplaySummary():
-            return [_table(("replay", ""), [(name.replace("_", " "), _text(value))
+            return [table(("replay", ""), [(name.replace("_", " "), text(value))
                                             for name, value in asdict(result).items()])]  # fmt: skip
+        case Comparison():
+            return _comparison(result)
         case NightReport():
             return [f"{result.as_of}: report written, {result.scored_stays} scored stays"]
         case [*summaries]:
@@ -76,11 +64,11 @@ def _render(result: Any) -> Iterable[RenderableType]:
 
 def _ingested(summaries: Sequence[IngestSummary]) -> Iterable[RenderableType]:
     rows = [
-        (str(one.extract_date), _text(one.files_read), _text(one.stays), _text(one.observations),
-         _text(len({file.source_file for file in one.unreadable})))
+        (str(one.extract_date), text(one.files_read), text(one.stays), text(one.observations),
+         text(len({file.source_file for file in one.unreadable})))
         for one in summaries
     ]  # fmt: skip
-    yield _table(("extract date", "files", "stays", "observations", "not readable"), rows)
+    yield table(("extract date", "files", "stays", "observations", "not readable"), rows)
     for one in summaries:
         yield from (f"  {one.extract_date} {file.source_file}: {file.reason}" for file in one.unreadable)
     yield from _warnings([warning for one in summaries for warning in one.warnings])
@@ -88,13 +76,13 @@ def _ingested(summaries: Sequence[IngestSummary]) -> Iterable[RenderableType]:
 
 def _validation(outcome: ValidationOutcome) -> Iterable[RenderableType]:
     rows = [
-        (str(summary.extract_date), one.table, _text(one.rows_in), _text(one.admitted), _text(one.quarantined),
-         _text(one.exact_duplicates), ", ".join(f"{rule.rule} {rule.rows}" for rule in one.rules if rule.rows))
+        (str(summary.extract_date), one.table, text(one.rows_in), text(one.admitted), text(one.quarantined),
+         text(one.exact_duplicates), ", ".join(f"{rule.rule} {rule.rows}" for rule in one.rules if rule.rows))
         for summary in outcome.summaries
         for one in summary.reports
     ]  # fmt: skip
     heading = ("extract date", "table", "rows in", "admitted", "quarantined", "exact duplicates", "rules")
-    yield _table(heading, rows, text_columns=2)
+    yield table(heading, rows, text_columns=2)
     yield from _warnings(outcome.stopped)
 
 
@@ -108,11 +96,11 @@ def _training_line(summary: TrainSummary) -> str:
 def _night(night: NightSummary) -> Iterable[RenderableType]:
     yield f"[bold]Night of {night.as_of}: {night.status}[/bold]"
     rows = [
-        (one.table, _text(one.rows_in), _text(one.admitted), _text(one.quarantined), _text(one.exact_duplicates))
+        (one.table, text(one.rows_in), text(one.admitted), text(one.quarantined), text(one.exact_duplicates))
         for one in night.tables
     ]
     title = f"{night.extract_dates} extract date(s)"
-    yield _table((title, "rows in", "admitted", "quarantined", "exact duplicates"), rows)
+    yield table((title, "rows in", "admitted", "quarantined", "exact duplicates"), rows)
     if night.training:
         yield _training_line(night.training)
     if night.model_version:
@@ -129,32 +117,32 @@ def _night(night: NightSummary) -> Iterable[RenderableType]:
 def _forecast(night: NightSummary) -> Table:
     rows = [(row.name, *row.counts, row.median_remaining) for row in group_rows(night.groups, night.min_group_size)]
     heading = night.group_column or "group"
-    return _table((heading, "in a bed", "leaving in 24 h", "48 h", "72 h", "median days left"), rows,
+    return table((heading, "in a bed", "leaving in 24 h", "48 h", "72 h", "median days left"), rows,
                   title="Who is expected to leave")  # fmt: skip
 
 
 def _record(errors: Sequence[NightError]) -> Group:
     rows = [
-        (str(one.as_of), _text(one.stays), f"{one.mae_days:.2f}", f"{one.median_mae_days:.2f}",
+        (str(one.as_of), text(one.stays), f"{one.mae_days:.2f}", f"{one.median_mae_days:.2f}",
          "–" if one.coverage is None else f"{one.coverage:.0%}")
         for one in errors[-14:]
     ]  # fmt: skip
-    table = _table(("earlier night", "stays ended since", "MAE, days", "median's MAE", "within bounds"), rows,
+    listed = table(("earlier night", "stays ended since", "MAE, days", "median's MAE", "within bounds"), rows,
                    title="How wrong earlier nights were")  # fmt: skip
     stays = sum(one.stays for one in errors)
     model = sum(one.mae_days * one.stays for one in errors) / stays
     median = sum(one.median_mae_days * one.stays for one in errors) / stays
-    return Group(table, f"all earlier nights: MAE {model:.2f} days, the median's {median:.2f}, "
+    return Group(listed, f"all earlier nights: MAE {model:.2f} days, the median's {median:.2f}, "
                         f"{stays:,} predictions whose stay has ended")  # fmt: skip
 
 
 def _backfill(result: BackfillSummary) -> Iterable[RenderableType]:
     rows = [
-        (str(night.as_of), night.status, _text(night.scored), night.model_version or "–",
+        (str(night.as_of), night.status, text(night.scored), night.model_version or "–",
          f"{sum(night.seconds.values()):.1f}")
         for night in result.nights
     ]  # fmt: skip
-    yield _table(("night", "status", "scored", "model", "seconds"), rows, text_columns=2)
+    yield table(("night", "status", "scored", "model", "seconds"), rows, text_columns=2)
     yield from (f"[red]{day} failed:[/red] {reason}" for day, reason in result.failed)
 
 
@@ -169,6 +157,20 @@ def _demo(result: DemoSummary) -> Iterable[RenderableType]:
     yield from _night(result.nights[-1])
 
 
+def _comparison(result: Comparison) -> Iterable[RenderableType]:
+    rows = [
+        (one.name, f"{one.mae_days:.3f}", f"{one.rmse_days:.3f}", f"{one.msle:.3f}", f"{one.mape:.2f}",
+         f"{one.r2:.3f}", f"{one.kappa:.3f}", f"{one.coverage:.1%}", f"{one.width_days:.2f}",
+         f"{one.difference_days:+.3f} ({one.difference_lower_days:+.3f} to {one.difference_upper_days:+.3f})",
+         f"{one.seconds_train:.1f}", f"{one.seconds_score:.2f}")
+        for one in result.models
+    ]  # fmt: skip
+    heading = ("model", "MAE", "RMSE", "MSLE", "MAPE", "R2", "kappa", "coverage", "width", "MAE less gbm's (95 %)",
+               "s train", "s score")  # fmt: skip
+    yield table(heading, rows, title=f"As of {result.as_of}, days, {result.test_points:,} nightly points of "
+                                     f"{result.test_stays:,} stays that no model was fitted on")  # fmt: skip
+
+
 def _gates(result: GateSummary) -> Iterable[RenderableType]:
     whose = "" if result.members == 1 else f" of the first of {result.members} members"
     yield (f"{result.as_of}: the LSTM{whose} of {result.model_version} ({result.model}), {result.layers} layer(s) of "
@@ -181,18 +183,3 @@ def _warnings(warnings: Sequence[str]) -> Iterable[str]:
     yield from (f"[yellow]warning:[/yellow] {warning}" for warning in warnings[:_MAX_WARNINGS])
     if len(warnings) > _MAX_WARNINGS:
         yield f"[yellow]… and {len(warnings) - _MAX_WARNINGS} more warnings[/yellow]"
-
-
-def _table(
-    heading: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1, title: str | None = None
-) -> Table:
-    table = Table(title=title, title_justify="left")
-    for index, name in enumerate(heading):
-        table.add_column(name, justify="left" if index < text_columns else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _text(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -57,6 +57,6 @@ def _admitted_before(workspace: Workspace, extract_date: date) -> pd.Series:
         from read_parquet($paths, union_by_name = true, hive_partitioning = false)
         where admitted_at is not null group by stay_id order by stay_id
     """
-    with connect() as database:
+    with connect(workspace) as database:
         found = database.execute(query, {"paths": [str(path) for path in paths]}).fetchnumpy()
     return pd.Series(np.asarray(found["admitted_us"], dtype=np.int64), index=pd.Index(found["stay_id"], dtype="str"))

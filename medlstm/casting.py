@@ -62,7 +62,7 @@ class TextColumn:
         )
 
     def to_pandas(self) -> pd.Categorical:
-        return pd.Categorical.from_codes(self.codes, categories=pd.Index(self.distinct, dtype="str"))
+        return pd.Categorical.from_codes(self.codes, categories=pd.Index(self.distinct, dtype="str"), validate=False)
 
 
 # float64 with NaN for missing, int64 microseconds with MISSING_TIME, bool objects as int8 (-1 missing), or text.

@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -32,8 +31,8 @@ class Cohort:
     frame: pd.DataFrame
 
 
-def connect(memory_limit: str = "2GB") -> "DuckDBPyConnection":
-    """An in-process DuckDB that never fetches extensions and stays within `memory_limit`."""
+def connect(workspace: Workspace, memory_limit_gb: float = 1.0) -> "DuckDBPyConnection":
+    """An in-process DuckDB that never fetches extensions, stays within the limit and spills below lake/.scratch."""
     # A module that refers to duckdb and outlives it in a flow's context makes it print its leaks at exit.
     import duckdb
 
@@ -41,7 +40,8 @@ def connect(memory_limit: str = "2GB") -> "DuckDBPyConnection":
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "memory_limit": memory_limit,
+            "memory_limit": f"{memory_limit_gb}GB",
+            "temp_directory": str(workspace.scratch),
         }
     )
 
@@ -49,7 +49,7 @@ def connect(memory_limit: str = "2GB") -> "DuckDBPyConnection":
 def load_cohort(workspace: Workspace, as_of: date, config: Config, scope: Scope = "all") -> Cohort:
     """The stays that the night `as_of` may know; `scope="open"` keeps only patients still in a bed."""
     cutoff = config.cutoff_instant(as_of)
-    newest = _newest_stays(partitions_until(workspace.admitted("stays"), as_of), cutoff)
+    newest = _newest_stays(workspace, as_of, cutoff, config)
     frame = _with_censoring(newest, cutoff)
     if scope == "open":
         frame = frame[frame["is_open"]].reset_index(drop=True)
@@ -57,7 +57,8 @@ def load_cohort(workspace: Workspace, as_of: date, config: Config, scope: Scope 
     return Cohort(as_of, cutoff, frame)
 
 
-def _newest_stays(partitions: list[Path], cutoff: datetime) -> pd.DataFrame:
+def _newest_stays(workspace: Workspace, as_of: date, cutoff: datetime, config: Config) -> pd.DataFrame:
+    partitions = partitions_until(workspace.admitted("stays"), as_of)
     if not partitions:
         return _no_stays()
     query = """
@@ -74,7 +75,7 @@ def _newest_stays(partitions: list[Path], cutoff: datetime) -> pd.DataFrame:
         where version = 1 and not coalesce(retracted, false) and epoch_us(admitted_at) < $cutoff
         order by stay_id
     """
-    with connect() as database:
+    with connect(workspace, config.workspace.memory_limit_gb / 2) as database:
         parameters = {"paths": [str(path) for path in partitions], "cutoff": _epoch_us(cutoff)}
         stays = database.sql(query, params=parameters).to_arrow_table().to_pandas()
     # DuckDB hands timestamps over in the machine's own zone.

@@ -196,7 +196,8 @@ def _explain(error: ValidationError, origin: str) -> list[str]:
     for problem in error.errors():
         location = [str(part) for part in problem["loc"] if part not in FORMATS]
         key = ".".join(location)
-        shown = "" if problem["type"] in ("missing", "model_type") else f" = {_shorten(problem['input'])}"
+        hidden = problem["type"] in ("missing", "model_type", "password_in_file")
+        shown = "" if hidden else f" = {_shorten(problem['input'])}"
         lines.append(f"{origin}: {key}{shown}: {problem['msg']}{_hint(location, problem['type'])}")
     return lines
 

@@ -78,36 +78,45 @@ def ingest_date(
     Raises LandingError when there are neither files nor partitions.
     """
     with date_lock(workspace, "extract_date", extract_date):
-        return _ingest(workspace, extract_date, config, run, late=True, reopen=reopen)
+        planned = PlannedDate(extract_date, _plan(workspace, extract_date, late=True, reopen=reopen))
+        return _ingest_plan(workspace, planned, config, run)
+
+
+@dataclass(frozen=True)
+class PlannedDate:
+    """What to read for one extract date; None leaves its raw partitions as they are."""
+
+    extract_date: date
+    plan: DeliveryPlan | None
+
+
+def plan_dates(workspace: Workspace, days: Sequence[date]) -> tuple[PlannedDate, ...]:
+    """The plans of several dates in ascending order, made before any of them is taken in: from then on they are
+    independent, and may be taken in by any process in any order. What came late for closed dates goes with the last.
+    """
+    return tuple(PlannedDate(day, _plan(workspace, day, late=day == days[-1], reopen=False)) for day in days)
+
+
+def ingest_planned(
+    workspace: Workspace, planned: PlannedDate, config: Config, run: str | None = None
+) -> IngestSummary:
+    """Take in one planned date; see `ingest_date`."""
+    with date_lock(workspace, "extract_date", planned.extract_date):
+        return _ingest_plan(workspace, planned, config, run)
 
 
 def ingest_dates(
     workspace: Workspace, days: Sequence[date], config: Config, run: str | None = None, workers: int = 2
 ) -> Iterator[IngestSummary]:
-    """As `ingest_date` for each of several dates in ascending order, `workers` of them at a time.
-
-    What came late for closed dates is part of the last.
-    """
-    plans = {day: _plan(workspace, day, late=day == days[-1], reopen=False) for day in days}
-
-    def take_in(day: date) -> IngestSummary:
-        with date_lock(workspace, "extract_date", day):
-            return _ingest_plan(workspace, day, plans[day], config, run)
-
+    """As `ingest_date` for each of several dates in ascending order, `workers` threads at a time."""
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[IngestSummary]] = deque()
-        for day in days:
-            waiting.append(pool.submit(take_in, day))
+        for planned in plan_dates(workspace, days):
+            waiting.append(pool.submit(ingest_planned, workspace, planned, config, run))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def _ingest(
-    workspace: Workspace, extract_date: date, config: Config, run: str | None, late: bool, reopen: bool
-) -> IngestSummary:
-    return _ingest_plan(workspace, extract_date, _plan(workspace, extract_date, late, reopen), config, run)
 
 
 def _plan(workspace: Workspace, extract_date: date, late: bool, reopen: bool) -> DeliveryPlan | None:
@@ -118,9 +127,8 @@ def _plan(workspace: Workspace, extract_date: date, late: bool, reopen: bool) ->
     return plan_delivery(workspace, extract_date, late, reopen)
 
 
-def _ingest_plan(
-    workspace: Workspace, extract_date: date, plan: DeliveryPlan | None, config: Config, run: str | None
-) -> IngestSummary:
+def _ingest_plan(workspace: Workspace, planned: PlannedDate, config: Config, run: str | None) -> IngestSummary:
+    extract_date, plan = planned.extract_date, planned.plan
     if plan is None:
         return _kept(workspace, extract_date)
     files = delivered_files(plan)

@@ -97,7 +97,7 @@ def diff_extracts(workspace: Workspace, table: str, before: date, after: date, c
     if table == "stays":
         columns += [*config.features.numeric, *config.features.categorical]
     columns = [name for name in columns if all(name in pq.read_schema(path).names for path in paths)]
-    with connect(memory_limit=f"{config.workspace.memory_limit_gb / 2}GB") as database:
+    with connect(workspace, config.workspace.memory_limit_gb / 2) as database:
         for name, path in zip(("old", "new"), paths, strict=True):
             database.execute(f"create view {name} as {_newest(keys, path)}")
         counts = database.execute(_comparison(keys, columns)).fetchone()

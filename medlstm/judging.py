@@ -271,13 +271,13 @@ def _frame(contract: TableContract, typed: Cast, rows: np.ndarray) -> pd.DataFra
     """The columns that the suite names, for Great Expectations."""
     named = {column for one in contract.suite.expectations for column in one.columns}
     columns = {name: _for_pandas(typed.columns[name], rows) for name in sorted(named & set(typed.columns))}
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
     if named & {LOWER, UPPER}:
         variable = typed.columns["variable"]
         assert isinstance(variable, TextColumn)
         lower, upper = contract.limits.of(variable.distinct)
-        frame[LOWER], frame[UPPER] = lower[variable.codes[rows]], upper[variable.codes[rows]]
-    return frame
+        codes = variable.codes[rows]
+        columns |= {LOWER: lower[codes], UPPER: upper[codes]}
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)), copy=False)
 
 
 def _column_rows(column: Column, rows: np.ndarray) -> np.ndarray:
@@ -290,8 +290,8 @@ def _for_pandas(column: Column, rows: np.ndarray) -> object:
         return column.take(rows).to_pandas()
     values = column[rows]
     if values.dtype == np.int64:
-        # MISSING_TIME is NaT's own integer.
-        return pd.Series(values.view("datetime64[us]")).dt.tz_localize("UTC").array
+        # In UTC, which is all that comparing them needs; MISSING_TIME is NaT's own integer.
+        return values.view("datetime64[us]")
     if values.dtype == np.int8:
         return pd.arrays.BooleanArray(values == 1, values < 0)
     return values

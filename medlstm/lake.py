@@ -141,9 +141,14 @@ class StagedTables:
         )  # fmt: skip
 
     def write(self, path: Path, table: pa.Table) -> None:
-        """Append rows; the table has the schema that the file was opened with."""
+        """Append rows; a column that the table lacks is null in them."""
         if table.num_rows:
-            self._writers[path].write_table(table, row_group_size=ROW_GROUP_ROWS)
+            writer = self._writers[path]
+            columns = [
+                table.column(one.name) if one.name in table.column_names else pa.nulls(table.num_rows, one.type)
+                for one in writer.schema
+            ]
+            writer.write_table(pa.table(columns, schema=writer.schema), row_group_size=ROW_GROUP_ROWS)
 
     def close(self, path: Path) -> None:
         """End the file, still beside its final name."""

@@ -20,6 +20,13 @@ class DateLocked(MedlstmError):
 
 
 @contextmanager
+def models_lock(workspace: Workspace, wait_seconds: float = 60) -> Iterator[None]:
+    """Hold the list of model versions for the block; raises DateLocked as `date_lock` does."""
+    with _held(workspace, "models", wait_seconds):
+        yield
+
+
+@contextmanager
 def date_lock(workspace: Workspace, key: LockKey, day: date, wait_seconds: float = 600) -> Iterator[None]:
     """Hold a date for the block. `extract_date` guards its partitions (the core takes it by itself); `as_of` is for a
     whole night, so that a backfill of the same date waits.
@@ -27,15 +34,7 @@ def date_lock(workspace: Workspace, key: LockKey, day: date, wait_seconds: float
     A crash, even a kill, releases it. Not reentrant. Raises DateLocked when another run still holds it after
     `wait_seconds`.
     """
-    folder = workspace.root / "lake" / ".locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{key}={day.isoformat()}.lock"
-    with path.open("a+", encoding="utf-8") as file:
-        _acquire(file, f"{key} {day}", wait_seconds)
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()}")
-        file.flush()
+    with _held(workspace, f"{key}={day.isoformat()}", wait_seconds):
         yield
 
 
@@ -45,6 +44,19 @@ def date_locks(workspace: Workspace, days: Sequence[date], wait_seconds: float =
     with ExitStack() as stack:
         for day in sorted(set(days)):
             stack.enter_context(date_lock(workspace, "extract_date", day, wait_seconds))
+        yield
+
+
+@contextmanager
+def _held(workspace: Workspace, name: str, wait_seconds: float) -> Iterator[None]:
+    folder = workspace.root / "lake" / ".locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("a+", encoding="utf-8") as file:
+        _acquire(file, name.replace("=", " "), wait_seconds)
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()}")
+        file.flush()
         yield
 
 

@@ -93,18 +93,27 @@ def _predictions_of(workspace: Workspace, as_of: date) -> pd.DataFrame:
 def forecast_groups(
     predictions: pd.DataFrame, cohort: Cohort, group_column: str | None
 ) -> tuple[GroupForecast, ...]:
-    """Open stays and expected discharges within 24, 48 and 72 hours, by group, by name."""
+    """Open stays and expected discharges within 24, 48 and 72 hours, by group, by name.
+
+    Expected are the sums of the stays' probabilities, or where the head gives none, the stays whose prediction is
+    within the hours.
+    """
     if predictions.empty:
         return ()
     if group_column is None:
-        return (_forecast("all", predictions["remaining_los_days"]),)
+        return (_forecast("all", predictions),)
     groups = cohort.frame.set_index("stay_id")[group_column].reindex(predictions["stay_id"]).fillna("")
-    remaining = predictions["remaining_los_days"].groupby(groups.astype(str).to_numpy())
-    return tuple(_forecast(str(name), days) for name, days in remaining)
+    return tuple(
+        _forecast(str(name), of_group) for name, of_group in predictions.groupby(groups.astype(str).to_numpy())
+    )
 
 
-def _forecast(name: str, days: pd.Series) -> GroupForecast:
-    leaving = [int((days <= limit).sum()) for limit in (1, 2, 3)]
+def _forecast(name: str, predictions: pd.DataFrame) -> GroupForecast:
+    days = predictions["remaining_los_days"]
+    leaving = []
+    for hours in (24, 48, 72):
+        chances = predictions[f"p_discharge_{hours}h"]
+        leaving.append(round(float(chances.sum())) if chances.notna().all() else int((days <= hours / 24).sum()))
     return GroupForecast(name, len(days), leaving[0], leaving[1], leaving[2], float(days.median()))
 
 

@@ -19,6 +19,7 @@ from medlstm.tables import PROVENANCE
 
 _BATCH_ROWS = 262_144
 _NOT_TEXT = ("extract_date", "source_row")
+_ALWAYS = ("extract_date", "source_file", "source_row", "stay_id", "patient_id")
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,24 @@ def raw_chunks(partitions: list[RawPartition], rows_per_chunk: int, scratch: Pat
 
 
 def _batches(partition: RawPartition) -> Iterator[pa.Table]:
-    texts = [name for name in pq.read_schema(partition.path).names if name not in _NOT_TEXT]
-    with pq.ParquetFile(partition.path, read_dictionary=texts) as file:
-        for batch in file.iter_batches(_BATCH_ROWS):
+    """Batches of the columns that have a value at all."""
+    metadata = pq.read_metadata(partition.path)
+    names = [name for name in metadata.schema.names if name in _ALWAYS or has_values(metadata, name)]
+    with pq.ParquetFile(partition.path, read_dictionary=[name for name in names if name not in _NOT_TEXT]) as file:
+        if metadata.num_rows <= _BATCH_ROWS:
+            yield file.read(columns=names, use_threads=False)
+            return
+        for batch in file.iter_batches(_BATCH_ROWS, columns=names):
             yield pa.table(batch)
-        if file.metadata.num_rows == 0:
-            yield file.read()
+
+
+def has_values(metadata: pq.FileMetaData, column: str) -> bool:
+    """Whether a Parquet file has the column and, as far as its footer tells, a value in it."""
+    if column not in metadata.schema.names:
+        return False
+    place = metadata.schema.names.index(column)
+    chunks = (metadata.row_group(group).column(place) for group in range(metadata.num_row_groups))
+    return any(one.statistics is None or one.statistics.null_count < one.num_values for one in chunks)
 
 
 def _split_by_stay(partition: RawPartition, rows_per_chunk: int, scratch: Path) -> Iterator[pa.Table]:

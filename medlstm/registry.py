@@ -13,6 +13,7 @@ from medlstm.errors import MedlstmError
 from medlstm.gradient import EpochLoss
 from medlstm.intervals import Interval
 from medlstm.lake import Workspace, read_json, write_bytes, write_json
+from medlstm.locking import models_lock
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.spec import ModelSpec
 from medlstm.training import Evaluation, TrainedModel
@@ -62,8 +63,9 @@ def save_model(workspace: Workspace, model: TrainedModel, as_of: date, promoted:
     folder = workspace.models / version
     write_bytes(weights, folder / "model.safetensors")
     write_json(_without_infinities(record), folder / "model.json")
-    others = [listed for listed in _listed(workspace) if listed != version]
-    write_json({"versions": [*others, version]}, workspace.models / _REGISTRY)
+    with models_lock(workspace):
+        others = [listed for listed in _listed(workspace) if listed != version]
+        write_json({"versions": [*others, version]}, workspace.models / _REGISTRY)
     return record
 
 

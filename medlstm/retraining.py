@@ -5,6 +5,7 @@ from datetime import date
 
 from medlstm.batches import arrange
 from medlstm.config import Config
+from medlstm.derived_checks import check_sequences
 from medlstm.devices import choose_device, cpu_threads
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.gate import decide
@@ -37,11 +38,13 @@ class TrainSummary:
 def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Progress | None = None) -> TrainSummary:
     """Train on the built sequences of `as_of`, gate against the champion of that date, and save the version.
 
-    Raises MedlstmError when the sequences are missing or hold open stays only.
+    Raises MedlstmError when the sequences are missing or hold open stays only, ContractStopped when they break their
+    contract.
     """
     folder = workspace.sequences(as_of)
     if stored_scope(folder) != "all":
         raise MedlstmError(f"{folder}: no sequences of all stays; run `medlstm preprocess --as-of {as_of}` first")
+    check_sequences(workspace, as_of, config)
     sequences = load_sequences(folder)
     with cpu_threads(config.training.cpu_threads):
         try:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from medlstm.batches import Predictions, arrange, last_points, predict
 from medlstm.config import Config
+from medlstm.derived_checks import check_predictions
 from medlstm.devices import choose_device, cpu_threads
 from medlstm.errors import ModelUnavailable
 from medlstm.explain import largest_reasons, occlusion_contributions
@@ -31,7 +32,8 @@ class ScoreSummary:
 def score_night(workspace: Workspace, as_of: date, config: Config) -> ScoreSummary:
     """Score the open stays of the built sequences of `as_of` with that date's champion; replace the partition.
 
-    Raises ModelUnavailable when no model was promoted up to that date.
+    Raises ModelUnavailable when no model was promoted up to that date, and ContractStopped, before anything is
+    written, for predictions that break their contract.
     """
     record = champion(workspace, as_of)
     if record is None:
@@ -41,6 +43,7 @@ def score_night(workspace: Workspace, as_of: date, config: Config) -> ScoreSumma
     sequences = sequences.select(sequences.stays["is_open"].to_numpy(dtype=bool))
     with cpu_threads(config.training.cpu_threads):
         table = score_stays(workspace, record, sequences, as_of, config, stale)
+    check_predictions(table, as_of, config, workspace.root)
     write_table(table, partition_file(workspace.predictions, as_of, key="as_of"))
     return ScoreSummary(as_of, table.num_rows, record.version, stale)
 

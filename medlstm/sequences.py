@@ -246,7 +246,7 @@ def _known_variables(workspace: Workspace, cohort: Cohort, config: Config) -> li
     if not paths:
         return []
     query = "select distinct variable from read_parquet($paths, hive_partitioning = false) order by variable"
-    with connect() as database:
+    with connect(workspace, config.workspace.memory_limit_gb / 2) as database:
         return [row[0] for row in database.execute(query, {"paths": paths}).fetchall()]
 
 

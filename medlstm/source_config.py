@@ -1,10 +1,12 @@
 """What medlstm.toml says of the source, one model per format."""
 
 import codecs
+import re
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from medlstm.units import why_not_convertible
 
@@ -47,10 +49,12 @@ class TableMapping(Section):
 
     `constants`: canonical name to a text for all rows. `spellings`: canonical name to {as received: as meant}.
     `keep` and `drop`: received column to the texts of rows to take, or to leave out (counted, never silent).
-    `retracted_when`: received column to the texts that mark a row as entered in error. `time_formats`: strptime
-    formats, epoch_seconds or epoch_milliseconds, tried in turn before ISO 8601. `timezone`: of times without an
-    offset, when it is not the workspace's. `units`: variable to the unit it is received in; `unit_column`: the column
-    that holds each row's unit (long layout). `decimal_comma`: numbers such as 37,5 and 1.234,5.
+    `retracted_when`: received column to the texts that mark a row as entered in error: it takes back the
+    row of the same key that came before (`retracted` in `columns`: a column that is true for such a row).
+    `time_formats`: strptime formats, epoch_seconds or epoch_milliseconds, tried in turn before ISO 8601. `timezone`:
+    of times without an offset, when it is not the workspace's. `units`: variable to the unit it is received in;
+    `unit_column`: the column that holds each row's unit (long layout). `decimal_comma`: numbers such as 37,5
+    and 1.234,5.
     """
 
     table: Literal["stays", "observations"]
@@ -192,13 +196,64 @@ class MedsSource(Section):
     stay_column: str | None = None
 
 
+class SqlTable(TableMapping):
+    """A query whose rows become rows of one table; `name` names it in messages and in the landing folder.
+
+    The query may use :extract_date and :next_date (dates), and says an order, so that equal data give equal rows.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    query: str
+
+    @field_validator("query")
+    @classmethod
+    def _is_ordered(cls, value: str) -> str:
+        if not re.search(r"\border\s+by\b", value, re.IGNORECASE):
+            raise ValueError("needs an ORDER BY over columns that tell rows apart, so that equal data give equal rows")
+        return value
+
+
+class SqlSource(Section):
+    """Queries against a database, whose address (a SQLAlchemy URL) is one of: `url`, without a password;
+    `url_variable`, an environment variable that holds it; `url_secret`, a Prefect Secret block that holds it.
+    `password_variable`: an environment variable with the password for `url`.
+    """
+
+    format: Literal["sql"]
+    url: str | None = None
+    password_variable: str | None = None
+    url_variable: str | None = None
+    url_secret: str | None = None
+    tables: Annotated[list[SqlTable], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_address_and_no_password(self) -> "SqlSource":
+        if sum(one is not None for one in (self.url, self.url_variable, self.url_secret)) != 1:
+            raise ValueError("say one of url, url_variable and url_secret")
+        if self.password_variable and not self.url:
+            raise ValueError("password_variable belongs to url")
+        if len({one.name for one in self.tables}) < len(self.tables):
+            raise ValueError("two tables have the same name")
+        return self
+
+    @field_validator("url")
+    @classmethod
+    def _has_no_password(cls, value: str | None) -> str | None:
+        if value is not None and re.search(r"://[^/@]*:[^/@]*@|[?&](password|passwd|pwd)=", value, re.IGNORECASE):
+            raise PydanticCustomError("password_in_file", "has a password; keep it in the environment "
+                                      "(password_variable) or in a Prefect Secret block (url_secret)")  # fmt: skip
+        return value
+
+
 Source = Annotated[
-    CsvSource | Physionet2012Source | WideParquetSource | FhirSource | MedsSource, Field(discriminator="format")
+    CsvSource | Physionet2012Source | WideParquetSource | FhirSource | MedsSource | SqlSource,
+    Field(discriminator="format"),
 ]
-FORMATS = ("csv", "physionet2012", "wide_parquet", "fhir", "meds")
+FORMATS = ("csv", "physionet2012", "wide_parquet", "fhir", "meds", "sql")
 # The tables within a source's settings, by their names in the file, for error messages.
 SOURCE_PARTS: dict[tuple[str, ...], type[Section]] = {
     ("source", "files"): CsvFileMapping,
     ("source", "files", "joins"): JoinSection,
     ("source", "files", "joins", "between"): BetweenSection,
+    ("source", "tables"): SqlTable,
 }

@@ -1,6 +1,6 @@
 """Raw rows through the contracts: admitted and quarantined partitions, and a report of counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -36,7 +36,7 @@ from medlstm.lake import (
 from medlstm.limits import load_limits
 from medlstm.locking import date_locks
 from medlstm.prefetch import prefetched
-from medlstm.raw_chunks import RawPartition, raw_chunks
+from medlstm.raw_chunks import RawPartition, has_values, raw_chunks
 from medlstm.releases import read_releases
 from medlstm.suites import judges_whole_table, load_suite
 from medlstm.tables import MINUTES_AFTER_ADMISSION, dictionary_schema, quarantine_schema
@@ -110,11 +110,8 @@ def validate_dates(
     A date that its contract stops does not keep the others from being admitted. Raises ContractStopped where a check
     itself crashed.
     """
-    limits = load_limits(config, workspace.root)
-    contracts = {
-        table: TableContract(table, load_suite(table, config, workspace.root), limits, config) for table in TABLES
-    }
-    for group in _groups(workspace, days, config, contracts):
+    contracts = _contracts(workspace, config)
+    for group in validation_groups(workspace, days, config):
         with date_locks(workspace, group), StagedTables() as staged:
             judging = _Run(workspace, group, config, staged, run or this_process())
             for table in TABLES:
@@ -123,19 +120,27 @@ def validate_dates(
                 yield judging.settle(day)
 
 
-def _groups(
-    workspace: Workspace, days: list[date], config: Config, contracts: dict[str, TableContract]
-) -> Iterator[list[date]]:
+def _contracts(workspace: Workspace, config: Config) -> dict[str, TableContract]:
+    limits = load_limits(config, workspace.root)
+    return {table: TableContract(table, load_suite(table, config, workspace.root), limits, config) for table in TABLES}
+
+
+def validation_groups(workspace: Workspace, days: Sequence[date], config: Config) -> Iterator[list[date]]:
     """Consecutive dates whose stays fit into one chunk: a validation costs as much as half a million rows, so that
     small dates share them. A rule about whole tables, and times that are counted from the admission, which differ by
-    date, need a date of its own."""
-    alone = any(judges_whole_table(one) for contract in contracts.values() for one in contract.suite.expectations)
+    date, need a date of its own.
+
+    Groups are independent and may be validated by different processes, except where times are counted from the
+    admission: there a date needs the stays that were admitted before it.
+    """
+    contracts = _contracts(workspace, config).values()
+    alone = any(judges_whole_table(one) for contract in contracts for one in contract.suite.expectations)
     limit = rows_per_chunk(config)
     group: list[date] = []
     gathered = 0
     for day in days:
         stays, observations = (_raw_partition(workspace, table, day) for table in TABLES)
-        single = alone or _has_values(observations.path, MINUTES_AFTER_ADMISSION)
+        single = alone or has_values(pq.read_metadata(observations.path), MINUTES_AFTER_ADMISSION)
         full = gathered + stays.rows() > limit or len(group) == _DATES_PER_GROUP
         if group and (single or full):
             yield group
@@ -160,15 +165,6 @@ def _raw_partition(workspace: Workspace, table: str, day: date) -> RawPartition:
         raise MedlstmError(f"{path}: no raw rows of {day}; run `medlstm ingest --as-of {day}`")
     require_columns(table, pq.read_schema(path).names)
     return RawPartition(day, path)
-
-
-def _has_values(path: Path, column: str) -> bool:
-    metadata = pq.read_metadata(path)
-    if column not in metadata.schema.names:
-        return False
-    place = metadata.schema.names.index(column)
-    groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
-    return any(group.column(place).statistics.null_count < group.num_rows for group in groups)
 
 
 class _Run:
@@ -220,7 +216,7 @@ class _Run:
             self.staged.open(path, schema)
 
     def _admissions(self, partitions: list[RawPartition]) -> Admissions:
-        if not any(_has_values(partition.path, MINUTES_AFTER_ADMISSION) for partition in partitions):
+        if not any(has_values(pq.read_metadata(one.path), MINUTES_AFTER_ADMISSION) for one in partitions):
             return no_admissions
         (day,) = self.days
         return admissions_of(self.workspace, day, self.config)

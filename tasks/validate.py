@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from prefect import task
+from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from medlstm.config import load_config
-from medlstm.errors import ContractStopped
 from medlstm.lake import Workspace
-from medlstm.validate import ValidationSummary, validate_date
+from medlstm.validate import ValidationSummary, validate_dates
 from tasks.progress import report_progress
 from tasks.retry import is_io_failure
 
@@ -32,18 +31,20 @@ def validate(workspace: str, days: list[date]) -> ValidationOutcome:
     place = Workspace(Path(workspace))
     config = load_config(place.root)
     summaries, stopped = [], []
-    for done, day in enumerate(days, start=1):
-        try:
-            summaries.append(validate_date(place, day, config))
-        except ContractStopped as error:
-            if day == days[-1]:
-                raise
-            stopped.append(f"{day} is left out, its contract stopped it: {error}")
-            continue
-        finally:
-            report_progress("validate", done, len(days))
-        for report in summaries[-1].reports:
-            logger.info("validate %s %s: %d in = %d admitted + %d quarantined + %d exact duplicates", day,
-                        report.table, report.rows_in, report.admitted, report.quarantined,
-                        report.exact_duplicates)  # fmt: skip
+    for done, result in enumerate(validate_dates(place, days, config, runtime.flow_run.id), start=1):
+        report_progress("validate", done, len(days))
+        if isinstance(result, ValidationSummary):
+            summaries.append(result)
+            _log(result)
+        elif result.extract_date == days[-1]:
+            raise result.error
+        else:
+            stopped.append(f"{result.extract_date} is left out, its contract stopped it: {result.error}")
     return ValidationOutcome(tuple(summaries), tuple(stopped))
+
+
+def _log(summary: ValidationSummary) -> None:
+    for report in summary.reports:
+        logger.info("validate %s %s: %d in = %d admitted + %d quarantined + %d exact duplicates", summary.extract_date,
+                    report.table, report.rows_in, report.admitted, report.quarantined,
+                    report.exact_duplicates)  # fmt: skip

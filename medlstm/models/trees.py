@@ -31,8 +31,9 @@ class BoostedTrees(nn.Module):
             self.register_buffer(name, torch.zeros((0, 1), dtype=dtype.get(name, torch.int64)))
         self.baseline = torch.zeros(1, dtype=torch.float64)
 
-    def take_over(self, model: Any) -> None:
-        """Copy the trees of a fitted HistGradientBoosting of one output with numeric features only."""
+    def take_over(self, model: Any, columns: np.ndarray) -> None:
+        """Copy the trees of a fitted HistGradientBoosting of one output with numeric features only; its feature i is
+        column `columns[i]` of the rows to come."""
         trees = [iteration[0].nodes for iteration in model._predictors]
         nodes = max((len(tree) for tree in trees), default=1)
         shape = (len(trees), nodes)
@@ -52,7 +53,7 @@ class BoostedTrees(nn.Module):
             count = len(tree)
             arrays["value"][index, :count] = tree["value"]
             at = np.flatnonzero(inner)
-            arrays["feature"][index, at] = tree["feature_idx"][inner]
+            arrays["feature"][index, at] = columns[tree["feature_idx"][inner]]
             arrays["threshold"][index, at] = tree["num_threshold"][inner]
             arrays["left"][index, at] = tree["left"][inner]
             arrays["right"][index, at] = tree["right"][inner]

@@ -24,6 +24,8 @@ def as_text(column: Text) -> Text:
         return pc.strftime(moments, format=f"%Y-%m-%dT%H:%M:%S{zone}")
     if pa.types.is_duration(column.type):
         return as_text(hours_of(column))
+    if pa.types.is_dictionary(column.type):
+        return column.cast(pa.dictionary(pa.int32(), pa.string()))
     return column.cast(pa.string())
 
 

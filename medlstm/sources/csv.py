@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -25,8 +26,10 @@ from medlstm.sources.landed import (
     UnreadableFile,
 )
 from medlstm.sources.mapping import Received, canonical_rows, selected, wanted_columns
+from medlstm.sources.text_stream import REPLACED, Utf8Stream
 
 _BLOCK_BYTES = 8 << 20
+_READ_OPTIONS = pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES)
 _DELIMITED = (".csv", ".tsv", ".txt")
 
 
@@ -183,8 +186,10 @@ def _no_rows(header: list[str], wanted: set[str], unparsed: list[tuple[int, str]
 
 
 def _read_parquet(path: Path, wanted: set[str]) -> Iterator[Received]:
-    with pq.ParquetFile(path) as file:
-        header = _unique(file.schema_arrow.names)
+    schema = pq.read_schema(path)
+    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        header = _unique(schema.names)
         yield _no_rows(header, wanted, [])
         read = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=[name for name in header if name in wanted]):
@@ -205,13 +210,13 @@ def _read_delimited(path: Path, wanted: set[str], form: CsvFileMapping | JoinSec
 
     read, seen = 0, 0
     columns = [name for name in header if name in wanted]
-    with pa.input_stream(str(path), compression="detect") as stream:
+    with Utf8Stream(path, form.encoding) as stream:
         reader = pa_csv.open_csv(
-            stream,
-            read_options=_read_options(form),
+            pa.PythonFile(stream, "r"),
+            read_options=_READ_OPTIONS,
             parse_options=_parse_options(form, skip),
             convert_options=pa_csv.ConvertOptions(
-                include_columns=columns, column_types=dict.fromkeys(columns, pa.binary()), strings_can_be_null=True,
+                include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=True,
                 null_values=[""], quoted_strings_can_be_null=True,
             ),
         )  # fmt: skip
@@ -219,46 +224,36 @@ def _read_delimited(path: Path, wanted: set[str], form: CsvFileMapping | JoinSec
             lines, seen = skipped[seen:], len(skipped)
             numbers = np.arange(read + 1, read + batch.num_rows + len(lines) + 1)
             read += len(numbers)
-            yield _decoded(header, batch, np.setdiff1d(numbers, [number for number, _ in lines]), lines)
+            kept = np.delete(numbers, [number - numbers[0] for number, _ in lines])
+            rows = pa.table(batch)
+            yield _decoded(header, rows, kept, lines) if stream.replaced else Received(header, rows, kept, lines)
     if skipped[seen:]:
         yield _no_rows(header, wanted, skipped[seen:])
 
 
-def _decoded(header: list[str], batch: pa.RecordBatch, numbers: np.ndarray, lines: list[tuple[int, str]]) -> Received:
-    """Bytes to text; a row that is not UTF-8 becomes an unparsed line, and its neighbours stay rows."""
-    try:
-        texts = {name: batch.column(name).cast(pa.string()) for name in batch.schema.names}
-        return Received(header, pa.table(texts), numbers, lines)
-    except pa.ArrowInvalid:
-        rows = [list(row.values()) for row in batch.to_pylist()]
-        good = np.array([all(map(_is_utf8, row)) for row in rows])
-        broken = [
-            (int(numbers[row]), b",".join(value or b"" for value in rows[row]).decode("utf-8", "backslashreplace"))
-            for row in np.flatnonzero(~good)
-        ]
-        return _decoded(header, batch.filter(pa.array(good)), numbers[good], sorted(lines + broken))
-
-
-def _is_utf8(value: bytes | None) -> bool:
-    try:
-        (value or b"").decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def _decoded(header: list[str], rows: pa.Table, numbers: np.ndarray, lines: list[tuple[int, str]]) -> Received:
+    """A row with bytes that were not of the file's encoding becomes an unparsed line, and its neighbours stay rows."""
+    broken = np.zeros(rows.num_rows, dtype=bool)
+    for column in rows.columns:
+        broken |= pc.fill_null(pc.match_substring(column, REPLACED), False).to_numpy()
+    found = [
+        (int(numbers[row]), ",".join(value or "" for value in rows.slice(row, 1).to_pylist()[0].values()))
+        for row in np.flatnonzero(broken)
+    ]
+    return Received(header, rows.filter(pa.array(~broken)), numbers[~broken], sorted(lines + found))
 
 
 def _header(path: Path, form: CsvFileMapping | JoinSection) -> list[str]:
-    with pa.input_stream(str(path), compression="detect") as stream:
+    with Utf8Stream(path, form.encoding) as stream:
         reader = pa_csv.open_csv(
-            stream,
-            read_options=_read_options(form),
+            pa.PythonFile(stream, "r"),
+            read_options=_READ_OPTIONS,
             parse_options=_parse_options(form, lambda _: "skip"),
         )
-        return _unique(list(reader.schema.names))
-
-
-def _read_options(form: CsvFileMapping | JoinSection) -> pa_csv.ReadOptions:
-    return pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, encoding=form.encoding)
+        names = _unique(list(reader.schema.names))
+    if any(REPLACED in name for name in names):
+        raise UnfitFileError(f"its header is not {form.encoding.upper()} text; set encoding in [[source.files]]")
+    return names
 
 
 def _parse_options(form: CsvFileMapping | JoinSection, skip: Callable[[pa_csv.InvalidRow], str]) -> pa_csv.ParseOptions:

@@ -42,7 +42,7 @@ def make_lookup(
 ) -> Lookup:
     """Of the joined files' rows (text) the last one of each key, or with `between` every interval."""
     empty = pa.table({name: pa.array([], pa.string()) for name in sorted(wanted)})
-    columns = pa.concat_tables([empty, *(table.select(sorted(wanted)) for table in tables)])
+    columns = pa.concat_tables([empty, *(table.select(sorted(wanted)).cast(empty.schema) for table in tables)])
     for name, texts in join.keep.items():
         columns = columns.filter(is_one_of(columns.column(name), texts))
     columns = columns.combine_chunks()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from medlstm.config import Config
 from medlstm.errors import LandingError
-from medlstm.source_config import CsvFileMapping, CsvSource
-from medlstm.sources import csv, fhir, meds, physionet2012, wide_parquet
+from medlstm.source_config import CsvFileMapping, CsvSource, SqlSource
+from medlstm.sources import csv, fhir, meds, physionet2012, sql, wide_parquet
 from medlstm.sources.landed import Landed, LandingFolder, LandingWarning
 
 READERS: dict[str, Callable[[LandingFolder, Config], Iterator[Landed]]] = {
@@ -17,6 +17,7 @@ READERS: dict[str, Callable[[LandingFolder, Config], Iterator[Landed]]] = {
     "wide_parquet": wide_parquet.read,
     "fhir": fhir.read,
     "meds": meds.read,
+    "sql": sql.read,
 }
 # What `medlstm replay` writes: canonical columns, dated.
 REPLAYED = [
@@ -40,7 +41,7 @@ def read_landing(landing: LandingFolder, config: Config) -> Iterator[Landed]:
     if not landing.files:
         yield LandingWarning(f"{landing.extract_date}: the landing folder is empty")
         return
-    if not isinstance(config.source, CsvSource) and _is_replayed(landing):
+    if not isinstance(config.source, CsvSource | SqlSource) and _is_replayed(landing):
         yield from csv.read_mapped(landing, REPLAYED, config)
         return
     yield from READERS[config.source.format](landing, config)

@@ -134,14 +134,15 @@ def _stays(received: Received, name: str, mapping: TableMapping, extract_date: d
 
 
 def _retractions(received: Received, mapping: TableMapping) -> dict[str, Text]:
-    """The column `retracted` as received, and true where `retracted_when` says so."""
-    named = RETRACTED in mapping.columns or RETRACTED in received.header
-    texts = _column(received, mapping, RETRACTED) if named else None
-    for name, marks in mapping.retracted_when.items():
-        marked = is_one_of(_named(received, name, name), marks)
-        otherwise = pa.scalar(None, pa.string()) if texts is None else texts.cast(pa.string())
-        texts = pc.if_else(marked, "true", otherwise)
-    return {} if texts is None else {RETRACTED: texts}
+    """The mark of rows that the source takes back: by the texts of columns, or as received."""
+    marked = [is_one_of(_named(received, name, name), texts) for name, texts in mapping.retracted_when.items()]
+    if not marked:
+        named = RETRACTED in mapping.columns or RETRACTED in received.header
+        return {RETRACTED: _column(received, mapping, RETRACTED)} if named else {}
+    any_mark = marked[0]
+    for one in marked[1:]:
+        any_mark = pc.or_(any_mark, one)
+    return {RETRACTED: pc.if_else(any_mark, "true", pa.scalar(None, pa.string()))}
 
 
 def _decimal(column: Text, mapping: TableMapping) -> Text:
@@ -199,6 +200,7 @@ def _in_own_units(values: Text, variables: Text, units: Text | None, mapping: Ta
         declared = pa.DictionaryArray.from_arrays(encoded.indices, pa.array(named, pa.string())).cast(pa.string())
     if units is None:
         return in_own_units(values, variables, declared)
+    units = units.cast(pa.string())
     blank_as_null = pc.if_else(pc.equal(pc.utf8_trim_whitespace(units), ""), pa.scalar(None, pa.string()), units)
     return in_own_units(values, variables, blank_as_null if declared is None else pc.coalesce(blank_as_null, declared))
 

@@ -64,6 +64,9 @@ CASES = {
     "byte order mark": ("labs.csv", b"\xef\xbb\xbf" + HEADER + ROW, (1, 0)),
     "UTF-16": ("labs.csv", (HEADER + ROW).decode().encode("utf-16"), "UTF-8|is it complete|is missing"),
     "mixed encodings": ("labs.csv", HEADER + ROW + "bad,2026-03-28T02:00:00,Bl\xe4ssse,1\n".encode("latin-1"), (1, 1)),
+    "ragged rows that are not UTF-8": ("labs.csv", HEADER + ROW + b"bad,\xff,HR,1,9\n" + b"bad,\xe4\n" + ROW, (1, 2)),
+    "UTF-8 cut between two blocks": ("labs.csv", HEADER + b"".join(
+        b"bad,2026-03-28T01:00:00,Gr\xc3\xb6\xc3\x9fe%d,1\n" % index for index in range(200_000)), (200_000, 0)),
     "a header in Latin-1": ("labs.csv", "stay_id,observed_at,variable,W\xe4rt\n".encode("latin-1") + ROW, "UTF-8"),
     "ragged rows": ("labs.csv", HEADER + ROW + b"bad,1\n" + b"bad,2026-03-28T02:00:00,HR,80,9,9\n" + ROW, (1, 2)),
     "an unclosed quote": ("labs.csv", HEADER + ROW + b'bad,2026-03-28T02:00:00,"HR,81\n' + ROW, None),
@@ -144,6 +147,7 @@ def test_a_strange_outcomes_file_costs_no_record(folder, tmp_path, content):
 _TEXT = HEADER + b"".join(ROW.replace(b"01:00", b"01:%02d" % minute) for minute in range(8))
 
 
+@pytest.mark.filterwarnings("error")
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, len(_TEXT) - 1), st.binary(max_size=4)), max_size=6), st.booleans())
 def test_no_bytes_at_all_cost_the_good_file_a_row(changes, packed):

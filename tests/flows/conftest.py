@@ -16,7 +16,7 @@ def server(prefect_api, prefect_home):
 
     with temporary_settings({PREFECT_API_URL: prefect_api, PREFECT_HOME: prefect_home}):
         yield prefect_api
-        APILogHandler.flush()
+        APILogHandler().flush()
 
 
 @pytest.fixture(scope="session")

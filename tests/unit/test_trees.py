@@ -23,7 +23,7 @@ def test_trees_predict_what_scikit_learn_predicts_after_a_trip_through_a_file(lo
     else:
         model = HistGradientBoostingRegressor(loss=loss, max_iter=30).fit(table, target)
     trees = BoostedTrees()
-    trees.take_over(model)
+    trees.take_over(model, np.arange(6))
     loaded = BoostedTrees()
     loaded.load_state_dict(safetensors.torch.load(safetensors.torch.save(trees.state_dict())))
     fresh = _table(500)[0]
@@ -36,7 +36,7 @@ def test_values_at_a_threshold_and_missing_ones_go_the_same_way():
     target = np.repeat([0.0, 1.0, 5.0, 9.0], 30)
     model = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(table, target)
     trees = BoostedTrees()
-    trees.take_over(model)
+    trees.take_over(model, np.arange(1))
     probe = np.array([[-1.0], [0.0], [0.5], [1.0], [1.5], [2.0], [3.0], [np.nan]])
     np.testing.assert_allclose(trees(torch.from_numpy(probe)).numpy(), model.predict(probe), rtol=0, atol=1e-12)
 
@@ -45,4 +45,13 @@ def test_trees_with_categorical_splits_are_refused():
     table = np.random.default_rng(0).integers(0, 4, (200, 1)).astype(float)
     model = HistGradientBoostingRegressor(max_iter=3, categorical_features=[0]).fit(table, np.isin(table[:, 0], [1, 3]))
     with pytest.raises(ValueError, match="categorical"):
-        BoostedTrees().take_over(model)
+        BoostedTrees().take_over(model, np.arange(1))
+
+
+def test_columns_left_out_of_the_fit_are_passed_over():
+    table, target = _table(400)
+    columns = np.array([0, 2, 5])
+    model = HistGradientBoostingRegressor(max_iter=5).fit(table[:, columns], target)
+    trees = BoostedTrees()
+    trees.take_over(model, columns)
+    np.testing.assert_allclose(trees(torch.from_numpy(table)).numpy(), model.predict(table[:, columns]), atol=1e-12)

@@ -16,8 +16,9 @@ from medlstm.models.spec import ModelSpec
 from medlstm.models.trees import BoostedTrees
 
 _MAX_EXPANDED_ROWS = 80_000
+_MIN_KNOWN_SHARE = 0.02
 HAZARD_OPTIONS = {
-    "learning_rate": 0.05, "max_iter": 200, "max_leaf_nodes": 12, "min_samples_leaf": 40, "l2_regularization": 5.0,
+    "learning_rate": 0.1, "max_iter": 90, "max_leaf_nodes": 12, "min_samples_leaf": 40, "l2_regularization": 5.0,
     "max_features": 0.3, "early_stopping": False,
 }  # fmt: skip
 RISK_OPTIONS = {
@@ -36,20 +37,19 @@ class GradientBoosting(TableMember):
 
     def fit_rows(self, rows: TableRows, seed: int) -> None:
         features = rows.features.numpy()
-        # scikit-learn cannot bin a column in which nothing is known; no split will be on a constant.
-        features = np.where(np.isnan(features).all(axis=0), 0.0, features)
+        kept = _told_apart(features)
         row, bins, ended = expand(rows.days.numpy(), rows.censored.numpy(), np.array(self.spec.edges_days))
         if len(row) > _MAX_EXPANDED_ROWS:
             chosen = np.sort(np.random.default_rng(seed).choice(len(row), _MAX_EXPANDED_ROWS, replace=False))
             row, bins, ended = row[chosen], bins[chosen], ended[chosen]
         model = HistGradientBoostingClassifier(random_state=seed, **HAZARD_OPTIONS)
-        model.fit(np.column_stack([features[row], bins]), ended)
-        self.hazard.take_over(model)
+        model.fit(np.column_stack([features[:, kept][row], bins]), ended)
+        self.hazard.take_over(model, np.append(kept, features.shape[1]))
         known = ~torch.isnan(rows.died).numpy()
         if self.risk is not None and len(np.unique(rows.died.numpy()[known])) == 2:
             risk = HistGradientBoostingClassifier(random_state=seed, **RISK_OPTIONS)
-            risk.fit(features[known], rows.died.numpy()[known])
-            self.risk.take_over(risk)
+            risk.fit(features[:, kept][known], rows.died.numpy()[known])
+            self.risk.take_over(risk, kept)
 
     def predict_rows(self, features: Tensor) -> Prediction:
         bins = len(self.spec.edges_days) - 1
@@ -59,6 +59,14 @@ class GradientBoosting(TableMember):
         survival = torch.exp(functional.pad(-functional.softplus(logits).cumsum(dim=1), (1, 0)))
         risk = torch.sigmoid(self.risk(features)) if self.risk is not None else None
         return Prediction(median_of(survival, self.spec.edges_days), survival, risk)
+
+
+def _told_apart(features: np.ndarray) -> np.ndarray:
+    """The columns that are known in enough of the rows [n, F] and are not the same in all."""
+    known = ~np.isnan(features)
+    lowest = np.where(known, features, np.inf).min(axis=0)
+    highest = np.where(known, features, -np.inf).max(axis=0)
+    return np.flatnonzero((known.mean(axis=0) >= _MIN_KNOWN_SHARE) & (lowest < highest))
 
 
 def expand(days: np.ndarray, censored: np.ndarray, edges_days: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import Normalize, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
@@ -19,7 +20,7 @@ TITLES = (
     "forget gate: 1 keeps the memory, 0 drops it",
     "input gate: 1 writes to the memory, 0 does not",
     "output gate: 1 shows the memory, 0 hides it",
-    "cell state: the memory itself",
+    "cell state: the memory itself (linear to 1, then logarithmic)",
 )
 _PANEL_HEIGHT_INCHES = 1.45
 _PANEL_WIDTH_INCHES = 4.6
@@ -45,31 +46,40 @@ def draw(content: GateFigure) -> bytes:
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots(len(TITLES), count, sharex=True, squeeze=False)
-        widest = max(float(np.abs(layer[-1]).max()) for layer in content.layers) or 1.0
+        # One unit that counts upwards can reach fifty times what the others hold.
+        widest = max(1.0, *(float(np.abs(layer[-1]).max()) for layer in content.layers))
+        scales = [Normalize(0, 1)] * 3 + [SymLogNorm(linthresh=1, vmin=-widest, vmax=widest)]
         for column, layer in enumerate(content.layers):
             order = np.argsort(-layer[0].mean(axis=0), kind="stable")
             for row, (title, activation) in enumerate(zip(TITLES, layer, strict=True)):
-                limits = (-widest, widest) if row == len(TITLES) - 1 else (0.0, 1.0)
-                image = _heatmap(axes[row, column], activation[:, order], content.days, limits)
+                image = _heatmap(axes[row, column], activation[:, order], content.days, scales[row])
                 heading = title if count == 1 else f"layer {column + 1}, {title}"
                 axes[row, column].set_title(heading, loc="left", fontsize=9)
                 if column == count - 1:
-                    figure.colorbar(image, ax=axes[row, :].tolist(), pad=0.01, aspect=12)
+                    bar = figure.colorbar(image, ax=axes[row, :].tolist(), pad=0.01, aspect=12)
+                    bar.set_ticks(_ticks(scales[row]), labels=[f"{tick:g}" for tick in _ticks(scales[row])])
+                    bar.minorticks_off()
             axes[-1, column].set_xlabel("days since admission" if content.days else "step")
         figure.supylabel("units, longest memory on top", fontsize=9)
         return svg_bytes(figure)
 
 
 def _heatmap(
-    axes: Axes, activation: np.ndarray, days: tuple[float, float] | None, limits: tuple[float, float]
+    axes: Axes, activation: np.ndarray, days: tuple[float, float] | None, scale: Normalize
 ) -> AxesImage:
     steps, units = activation.shape
     left, right = days or (0.5, steps + 0.5)
     axes.grid(False)
     axes.set_yticks([])
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    colours = "PuOr" if limits[0] < 0 else "cividis"
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+    colours = "PuOr" if isinstance(scale, SymLogNorm) else "cividis"
     return axes.imshow(
-        activation.T, aspect="auto", interpolation="none", extent=(left, right, units, 0), cmap=colours,
-        vmin=limits[0], vmax=limits[1],
-    )  # fmt: skip
+        activation.T, aspect="auto", interpolation="none", extent=(left, right, units, 0), cmap=colours, norm=scale
+    )
+
+
+def _ticks(scale: Normalize) -> list[float]:
+    if not isinstance(scale, SymLogNorm):
+        return [0.0, 0.5, 1.0]
+    above = [tick for tick in (1.0, 10.0, 100.0, 1000.0) if tick <= (scale.vmax or 1.0)]
+    return [*(-tick for tick in reversed(above)), 0.0, *above]

@@ -12,7 +12,7 @@ from medlstm.config import load_config, parse_config
 DAY = "2026-03-29"
 COMMANDS = (
     "init", "demo", "nightly", "ingest", "validate", "preprocess", "train", "score", "report", "backfill", "replay",
-    "serve",
+    "serve", "explain",
 )  # fmt: skip
 
 
@@ -65,6 +65,16 @@ def test_each_step_is_a_command_of_its_own(tutorial, medlstm, prefect_api):
         json.loads(done.stdout.splitlines()[-1])
 
 
+def test_the_gates_of_the_tutorials_classic_are_drawn(tutorial, medlstm, prefect_api):
+    folder, _ = tutorial
+    done = medlstm("explain", "--gates", "--as-of", DAY, "--json", cwd=folder / "w", PREFECT_API_URL=prefect_api)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (summary["model"], summary["layers"], summary["hidden_units"]) == ("lstm", 2, 64)
+    assert summary["hidden_difference"] < 1e-12
+    assert (folder / "w" / "reports" / DAY / "gates.svg").read_text().startswith("<?xml")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
@@ -75,6 +85,7 @@ def test_each_step_is_a_command_of_its_own(tutorial, medlstm, prefect_api):
         (("replay", "physionet2012", "gone", "--outcomes", "o.txt", "--start", DAY, "--days", "3"), 2, "no such"),
         (("nightly", "--frequently"), 2, "No such option"),
         (("init", "."), 2, "exists already"),
+        (("explain", "--as-of", DAY), 2, "--gates"),
     ],
 )
 def test_wrong_use_gets_a_message_and_its_exit_status(tutorial, medlstm, prefect_api, arguments, status, said):

@@ -7,11 +7,11 @@ from functools import partial
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
+from flows.execution import preprocess
 from flows.night_date import resolve_as_of, run_name
 from flows.printing import plain
 from medlstm.compare import Comparison
 from tasks.compare import compare as compare_task
-from tasks.preprocess import preprocess
 
 
 @flow(name="compare", flow_run_name=partial(run_name, "compare"))

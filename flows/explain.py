@@ -6,12 +6,12 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.execution import preprocess
 from flows.night_date import resolve_as_of, run_name
 from medlstm.explain_gates import GateSummary
 from medlstm.lake import Workspace
 from medlstm.sequences import stored_scope
 from tasks.explain import explain_gates
-from tasks.preprocess import preprocess
 
 
 @flow(name="explain", flow_run_name=partial(run_name, "explain"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.artifacts import publish_contracts, publish_night
+from flows.execution import ingest, preprocess, validate
 from flows.night_date import resolve_as_of, run_name
 from medlstm.config import load_config
 from medlstm.errors import ContractStopped
@@ -22,12 +23,10 @@ from medlstm.registry import champion, training_due
 from medlstm.report import GroupForecast, NightError, NightReport, TableCounts
 from medlstm.retraining import TrainSummary
 from medlstm.validate import dates_to_validate
-from tasks.ingest import ingest
-from tasks.preprocess import preprocess
 from tasks.report import report
 from tasks.score import score
 from tasks.train import train
-from tasks.validate import ValidationOutcome, validate
+from tasks.validate import ValidationOutcome
 
 logger = logging.getLogger("medlstm.nightly")
 

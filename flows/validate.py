@@ -7,17 +7,17 @@ from pathlib import Path
 from prefect import flow
 
 from flows.artifacts import publish_contracts
+from flows.execution import validate as validate_step
 from flows.night_date import resolve_as_of, run_name
 from medlstm.lake import Workspace
 from medlstm.validate import dates_to_validate
 from tasks.validate import ValidationOutcome
-from tasks.validate import validate as validate_task
 
 
 @flow(name="validate", flow_run_name=partial(run_name, "validate"))
 def validate(workspace: str, as_of: date | None = None) -> ValidationOutcome:
     """Raw to admitted and quarantined."""
     day = resolve_as_of(workspace, as_of)
-    outcome = validate_task(workspace, dates_to_validate(Workspace(Path(workspace)), day))
+    outcome = validate_step(workspace, dates_to_validate(Workspace(Path(workspace)), day))
     publish_contracts(outcome.summaries)
     return outcome

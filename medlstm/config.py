@@ -13,6 +13,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from medlstm.errors import ConfigError
@@ -131,6 +132,20 @@ class ScheduleSection(Section):
     cron: str = "30 2 * * *"
 
 
+class ExecutionSection(Section):
+    """Where ingest, validate and preprocess run: in the process of the night, or on the workers of a Dask cluster, all
+    of which see the workspace under the same path. `dask_address` is that of its scheduler."""
+
+    task_runner: Literal["local", "dask"] = "local"
+    dask_address: Annotated[str, Field(pattern=r"^(tcp|tls)://[^\s/]+:\d+$")] | None = None
+
+    @model_validator(mode="after")
+    def _address_for_dask(self) -> "ExecutionSection":
+        if self.task_runner == "dask" and self.dask_address is None:
+            raise ValueError('task_runner = "dask" needs dask_address = "tcp://HOST:PORT"')
+        return self
+
+
 class Config(Section):
     """Everything that medlstm.toml may say."""
 
@@ -144,6 +159,7 @@ class Config(Section):
     scoring: ScoringSection = ScoringSection()
     report: ReportSection = ReportSection()
     schedule: ScheduleSection = ScheduleSection()
+    execution: ExecutionSection = ExecutionSection()
 
     def cutoff_instant(self, as_of: date) -> datetime:
         """The last instant (exclusive, aware) whose events the night `as_of` may use."""

@@ -140,7 +140,7 @@ def validation_groups(workspace: Workspace, days: Sequence[date], config: Config
     gathered = 0
     for day in days:
         stays, observations = (_raw_partition(workspace, table, day) for table in TABLES)
-        single = alone or has_values(pq.read_metadata(observations.path), MINUTES_AFTER_ADMISSION)
+        single = alone or _counts_from_admission(observations)
         full = gathered + stays.rows() > limit or len(group) == _DATES_PER_GROUP
         if group and (single or full):
             yield group
@@ -154,6 +154,16 @@ def validation_groups(workspace: Workspace, days: Sequence[date], config: Config
         yield group
 
 
+def independent_dates(workspace: Workspace, days: Sequence[date], config: Config) -> list[list[date]]:
+    """The dates in lists that different processes may validate at once, each list by `validate_dates`: the groups of
+    `validation_groups`, or a single list where times are counted from the admission. Lists that follow each other may
+    be joined; the files are the same.
+    """
+    if any(_counts_from_admission(_raw_partition(workspace, TABLES[-1], day)) for day in days):
+        return [list(days)]
+    return list(validation_groups(workspace, days, config))
+
+
 def rows_per_chunk(config: Config) -> int:
     """How many rows are held at a time."""
     return int(min(config.workspace.memory_limit_gb * _ROWS_PER_GB, 1_000_000))
@@ -165,6 +175,10 @@ def _raw_partition(workspace: Workspace, table: str, day: date) -> RawPartition:
         raise MedlstmError(f"{path}: no raw rows of {day}; run `medlstm ingest --as-of {day}`")
     require_columns(table, pq.read_schema(path).names)
     return RawPartition(day, path)
+
+
+def _counts_from_admission(observations: RawPartition) -> bool:
+    return has_values(pq.read_metadata(observations.path), MINUTES_AFTER_ADMISSION)
 
 
 class _Run:
@@ -216,7 +230,7 @@ class _Run:
             self.staged.open(path, schema)
 
     def _admissions(self, partitions: list[RawPartition]) -> Admissions:
-        if not any(has_values(pq.read_metadata(one.path), MINUTES_AFTER_ADMISSION) for one in partitions):
+        if not any(_counts_from_admission(one) for one in partitions):
             return no_admissions
         (day,) = self.days
         return admissions_of(self.workspace, day, self.config)

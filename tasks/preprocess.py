@@ -1,6 +1,7 @@
 """Turn admitted rows into sequences."""
 
 import logging
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -8,9 +9,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from medlstm.cohort import Scope
-from medlstm.config import load_config
+from medlstm.config import Config, load_config
 from medlstm.lake import Workspace
-from medlstm.sequences import SequenceSummary, build_sequences
+from medlstm.sequences import SequenceSummary, ShardCounts, build_sequences, build_shards, finish_sequences
 from tasks.retry import is_io_failure
 
 logger = logging.getLogger("medlstm.tasks")
@@ -21,6 +22,28 @@ def preprocess(workspace: str, as_of: date, scope: Scope) -> SequenceSummary:
     """Build the sequences of all stays known at `as_of`, or of the open ones only."""
     place = Workspace(Path(workspace))
     summary = build_sequences(place, as_of, load_config(place.root), scope)
-    logger.info("preprocess %s: %d stays, %d open, %d bins, %d variables", as_of, summary.stays, summary.open_stays,
-                summary.rows, summary.variables)  # fmt: skip
+    _log(summary)
     return summary
+
+
+@task(name="preprocess", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5, retry_condition_fn=is_io_failure)
+def preprocess_batch(
+    workspace: str, as_of: date, scope: Scope, shards: Sequence[int], config: Config
+) -> ShardCounts:
+    """Build some of the shards of `preprocess`, whatever the environment of the process says of the configuration."""
+    return build_shards(Workspace(Path(workspace)), as_of, config, scope, shards)
+
+
+@task(name="finish_preprocess", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5,
+      retry_condition_fn=is_io_failure)  # fmt: skip
+def finish_preprocess(workspace: str, as_of: date, scope: Scope, counts: list[ShardCounts]) -> SequenceSummary:
+    """Make the shards of `as_of` readable, once all of them are built."""
+    place = Workspace(Path(workspace))
+    summary = finish_sequences(place, as_of, load_config(place.root), scope, counts)
+    _log(summary)
+    return summary
+
+
+def _log(summary: SequenceSummary) -> None:
+    logger.info("preprocess %s: %d stays, %d open, %d bins, %d variables", summary.as_of, summary.stays,
+                summary.open_stays, summary.rows, summary.variables)  # fmt: skip

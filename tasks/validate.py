@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.config import load_config
+from medlstm.config import Config, load_config
 from medlstm.lake import Workspace
 from medlstm.validate import ValidationSummary, validate_dates
 from tasks.progress import report_progress
@@ -29,14 +29,24 @@ class ValidationOutcome:
 def validate(workspace: str, days: list[date]) -> ValidationOutcome:
     """Admit or quarantine the raw rows of each date; a contract that stops the last date stops the night."""
     place = Workspace(Path(workspace))
-    config = load_config(place.root)
+    return _validated(place, days, days[-1], load_config(place.root))
+
+
+@task(name="validate", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5, retry_condition_fn=is_io_failure)
+def validate_batch(workspace: str, days: list[date], night: date, config: Config) -> ValidationOutcome:
+    """As `validate` for some of the dates, of which `night` is the one that stops the night, whatever the environment
+    of the process says of the configuration."""
+    return _validated(Workspace(Path(workspace)), days, night, config)
+
+
+def _validated(place: Workspace, days: list[date], night: date, config: Config) -> ValidationOutcome:
     summaries, stopped = [], []
     for done, result in enumerate(validate_dates(place, days, config, runtime.flow_run.id), start=1):
         report_progress("validate", done, len(days))
         if isinstance(result, ValidationSummary):
             summaries.append(result)
             _log(result)
-        elif result.extract_date == days[-1]:
+        elif result.extract_date == night:
             raise result.error
         else:
             stopped.append(f"{result.extract_date} is left out, its contract stopped it: {result.error}")

@@ -16,7 +16,7 @@ from flows.execution import ingest, preprocess, validate
 from flows.night_date import resolve_as_of, run_name
 from medlstm.config import load_config
 from medlstm.errors import ContractStopped
-from medlstm.ingest import IngestSummary, dates_to_ingest
+from medlstm.ingest import IngestSummary, dates_to_ingest, shown_name
 from medlstm.lake import Workspace
 from medlstm.locking import date_lock
 from medlstm.registry import champion, training_due
@@ -115,8 +115,12 @@ def _ingest_warnings(ingested: list[IngestSummary]) -> list[str]:
     warnings = [warning for summary in ingested for warning in summary.warnings]
     for summary in ingested:
         if summary.unreadable:
-            files = sorted({file.source_file for file in summary.unreadable})
-            warnings.append(f"{summary.extract_date}: {len(files)} files not read in full: {', '.join(files[:5])}")
+            files = {file.source_file for file in summary.unreadable}
+            kinds = sorted({shown_name(name) for name in files})
+            warnings.append(
+                f"{summary.extract_date}: {len(files)} files not read in full ({', '.join(kinds[:5])}); "
+                "lake/quarantine/files has their names and why"
+            )
     return warnings
 
 

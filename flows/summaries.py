@@ -13,7 +13,7 @@ from flows.nightly import NightSummary
 from flows.printing import table, text
 from medlstm.compare import Comparison
 from medlstm.explain_gates import GateSummary
-from medlstm.ingest import IngestSummary
+from medlstm.ingest import IngestSummary, shown_name
 from medlstm.replay import ReplaySummary
 from medlstm.report import NightError, NightReport, group_rows
 from medlstm.retraining import TrainSummary
@@ -70,7 +70,7 @@ def _ingested(summaries: Sequence[IngestSummary]) -> Iterable[RenderableType]:
     ]  # fmt: skip
     yield table(("extract date", "files", "stays", "observations", "not readable"), rows)
     for one in summaries:
-        yield from (f"  {one.extract_date} {file.source_file}: {file.reason}" for file in one.unreadable)
+        yield from (f"  {one.extract_date} {shown_name(file.source_file)}: {file.reason}" for file in one.unreadable)
     yield from _warnings([warning for one in summaries for warning in one.warnings])
 
 

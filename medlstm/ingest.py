@@ -1,5 +1,6 @@
 """Landing folder to raw Parquet: every row as the text that was received, every file accounted for."""
 
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -255,9 +256,14 @@ def _kept(workspace: Workspace, extract_date: date) -> IngestSummary:
     return IngestSummary(extract_date, 0, counts[0], counts[1], (), (note,))
 
 
+def shown_name(source_file: str) -> str:
+    """A file's name as people may see it: its digits, which can be the number of a stay, are hidden."""
+    return re.sub(r"\d", "#", source_file)
+
+
 def read_unreadable_files(workspace: Workspace, extract_date: date) -> tuple[tuple[str, str], ...]:
-    """(file, reason) of each file of a date that could not be read."""
+    """(shown name, reason) of each file of a date that could not be read; the table itself has the whole names."""
     path = partition_file(workspace.quarantine("files"), extract_date)
     if not path.is_file():
         return ()
-    return tuple((row["source_file"], row["reason"]) for row in read_table(path).to_pylist())
+    return tuple((shown_name(row["source_file"]), row["reason"]) for row in read_table(path).to_pylist())

@@ -6,6 +6,7 @@ import pytest
 
 from medlstm.config import parse_config
 from medlstm.errors import LandingError
+from medlstm.ingest import shown_name
 from medlstm.lake import Workspace, read_table
 from medlstm.replay import replay_physionet2012
 from medlstm.sources.physionet2012 import read_outcomes, read_records, record_files
@@ -131,3 +132,8 @@ def test_a_replay_delivers_each_stay_at_admission_and_at_discharge(folder, tmp_p
         take_in(place.root, day, CONFIG)
     assert sum(len(raw(place.root, "observations", day)) for day in days) == summary.observations
     assert summary.observations + summary.observations_after_the_last_date == 8
+
+
+def test_a_file_named_by_its_stay_is_shown_without_the_number():
+    assert shown_name("132539.txt") == "######.txt"
+    assert shown_name("stays.csv") == "stays.csv"

@@ -26,7 +26,7 @@ def ingest(workspace: str, days: list[date]) -> list[IngestSummary]:
     config = load_config(Path(workspace))
     if config.execution.task_runner == "local":
         return ingest_here(workspace, days)
-    with dask_cluster(config.execution) as cluster:
+    with dask_cluster(workspace, config.execution) as cluster:
         planned = split_evenly(plan_ingest(workspace, days), cluster.batches)
         batches = cluster.map(
             ingest_batch, [{"workspace": workspace, "planned": batch, "config": config} for batch in planned]
@@ -39,7 +39,7 @@ def validate(workspace: str, days: list[date]) -> ValidationOutcome:
     config = load_config(Path(workspace))
     if config.execution.task_runner == "local":
         return validate_here(workspace, days)
-    with dask_cluster(config.execution) as cluster:
+    with dask_cluster(workspace, config.execution) as cluster:
         groups = independent_dates(Workspace(Path(workspace)), days, config)
         batches = [[day for group in batch for day in group] for batch in split_evenly(groups, cluster.batches)]
         outcomes = cluster.map(
@@ -57,7 +57,7 @@ def preprocess(workspace: str, as_of: date, scope: Scope) -> SequenceSummary:
     config = load_config(Path(workspace))
     if config.execution.task_runner == "local":
         return preprocess_here(workspace, as_of, scope)
-    with dask_cluster(config.execution) as cluster:
+    with dask_cluster(workspace, config.execution) as cluster:
         shards = split_evenly(range(config.sequences.shards), cluster.batches)
         counts = cluster.map(
             preprocess_batch,

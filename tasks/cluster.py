@@ -4,16 +4,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect import Task
 
-from medlstm.config import ExecutionSection
+from medlstm.config import CONFIG_NAME, ExecutionSection
 from medlstm.errors import ConfigError, MedlstmError
+from medlstm.telemetry import switch_telemetry_off
 from tasks.progress import report_progress
 
 if TYPE_CHECKING:
     from prefect_dask import DaskTaskRunner
+    from prefect_dask.client import PrefectDaskClient
 
 _CONNECT_SECONDS = 10
 # A step is at most so many task runs: the server's database is slow, and each batch of shards reads all observations.
@@ -59,10 +62,11 @@ class DaskCluster:
 
 
 @contextmanager
-def dask_cluster(execution: ExecutionSection) -> Iterator[DaskCluster]:
+def dask_cluster(workspace: str, execution: ExecutionSection) -> Iterator[DaskCluster]:
     """Connect to the cluster at `execution.dask_address`.
 
-    Raises ConfigError where Dask is not installed, MedlstmError when no scheduler answers or it has no worker.
+    Raises ConfigError where Dask is not installed, MedlstmError when no scheduler answers, it has no worker, or a
+    worker lacks medlstm or the workspace.
     """
     try:
         from prefect_dask import DaskTaskRunner
@@ -70,10 +74,12 @@ def dask_cluster(execution: ExecutionSection) -> Iterator[DaskCluster]:
         raise ConfigError('execution.task_runner = "dask": not installed; pip install "medlstm[dask]"') from error
     address = str(execution.dask_address)
     with DaskTaskRunner(address=address, client_kwargs={"timeout": _CONNECT_SECONDS}) as runner:
-        yield DaskCluster(address, min(_threads(runner, address), _MOST_BATCHES), runner)
+        client = _connected(runner, address)
+        _require_workspace(client, workspace)
+        yield DaskCluster(address, min(sum(client.nthreads().values()), _MOST_BATCHES), runner)
 
 
-def _threads(runner: "DaskTaskRunner", address: str) -> int:
+def _connected(runner: "DaskTaskRunner", address: str) -> "PrefectDaskClient":
     try:
         client = runner.client
     except OSError as error:
@@ -88,7 +94,28 @@ def _threads(runner: "DaskTaskRunner", address: str) -> int:
             f'execution.dask_address = "{address}": the Dask scheduler has no worker; start some with '
             f"`dask worker {address} --nthreads 1 --preload flows`"
         ) from error
-    return sum(client.nthreads().values())
+    return client
+
+
+def _require_workspace(client: "PrefectDaskClient", workspace: str) -> None:
+    try:
+        seen = client.run(_prepare, workspace)
+    except ModuleNotFoundError as error:
+        raise MedlstmError(
+            f"a Dask worker has no module {error.name}; install the same medlstm[dask] wherever workers run"
+        ) from error
+    blind = sorted(worker for worker, sees in seen.items() if not sees)
+    if blind:
+        raise MedlstmError(
+            f"{workspace}: the Dask worker {blind[0]} sees no {CONFIG_NAME} there; mount the workspace under the same "
+            "path wherever workers run"
+        )
+
+
+def _prepare(workspace: str) -> bool:
+    """Runs in each worker before its first task; whether the worker sees the workspace."""
+    switch_telemetry_off()
+    return (Path(workspace) / CONFIG_NAME).is_file()
 
 
 def split_evenly(items: Sequence[Item], parts: int) -> list[Sequence[Item]]:

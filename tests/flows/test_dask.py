@@ -2,13 +2,14 @@ import json
 import os
 import shutil
 import signal
+import time
 from datetime import date, timedelta
 from importlib import resources
 
 import pytest
 from prefect import flow, task
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.filters import FlowRunFilter, LogFilter
 
 from flows.ingest import ingest
 from flows.nightly import nightly
@@ -30,7 +31,7 @@ NIGHT = DAYS[-1]
 def _cluster(folder, workers):
     from distributed import LocalCluster
 
-    return LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
+    return LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0",
                         local_directory=str(folder), preload=["flows"])  # fmt: skip
 
 
@@ -122,6 +123,14 @@ def test_a_night_on_a_cluster_is_one_run_of_a_handful_of_tasks_whose_log_arrives
     assert 5 <= len(names) <= 20, names
     for step in ("ingest", "validate", "preprocess"):
         assert sum(name.startswith(f"{step}-") for name in names) == 2, names
+    missing = {f"{step} {DAYS[0]}" for step in ("ingest", "validate")} | {f"preprocess {NIGHT}"}
+    deadline = time.monotonic() + 30
+    while missing and time.monotonic() < deadline:
+        with get_client(sync_client=True) as client:
+            logs = client.read_logs(log_filter=LogFilter(flow_run_id={"any_": [run]}), limit=200)
+        missing = {start for start in missing if not any(log.message.startswith(start) for log in logs)}
+        time.sleep(0.5)
+    assert not missing
 
 
 def test_times_that_count_from_the_admission_find_it_on_a_cluster_too(address, tmp_path):
@@ -187,17 +196,23 @@ def _die() -> None:
 
 
 @flow
-def _dying(address: str) -> None:
-    with dask_cluster(ExecutionSection(task_runner="dask", dask_address=address)) as cluster:
+def _dying(workspace: str, address: str) -> None:
+    with dask_cluster(workspace, ExecutionSection(task_runner="dask", dask_address=address)) as cluster:
         cluster.map(_die, [{}])
 
 
-def test_a_cluster_without_workers_and_one_whose_workers_die_say_so(server, tmp_path, monkeypatch):
+def test_a_cluster_that_has_no_worker_or_loses_it_or_does_not_see_the_workspace_says_so(
+    landed, server, tmp_path, monkeypatch
+):
+    import dask
+
     monkeypatch.setattr("tasks.cluster._CONNECT_SECONDS", 2)
-    with _cluster(tmp_path, 0) as cluster:
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), _cluster(tmp_path, 0) as cluster:
         with pytest.raises(MedlstmError, match="has no worker; start some with `dask worker tcp://"):
-            _dying(cluster.scheduler_address)
+            _dying(str(landed), cluster.scheduler_address)
         cluster.scale(1)
         cluster.wait_for_workers(1, timeout=120)
+        with pytest.raises(MedlstmError, match=r"elsewhere: the Dask worker tcp://.* sees no medlstm\.toml there"):
+            _dying(str(tmp_path / "elsewhere"), cluster.scheduler_address)
         with pytest.raises(MedlstmError, match=r"lost a task; look at the logs"):
-            _dying(cluster.scheduler_address)
+            _dying(str(landed), cluster.scheduler_address)

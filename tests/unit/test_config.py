@@ -29,6 +29,21 @@ def test_unknown_timezone_is_refused():
         parse_config({"source": SOURCE, "workspace": {"timezone": "Mars/Base"}}, {}, "medlstm.toml")
 
 
+@pytest.mark.parametrize(
+    ("execution", "message"),
+    [
+        ({"task_runner": "dask"}, r"execution = .*needs dask_address = \"tcp://HOST:PORT\""),
+        ({"task_runner": "dask", "dask_address": "scheduler:8786"}, r"execution\.dask_address = 'scheduler:8786'"),
+        ({"task_runner": "ray"}, r"execution\.task_runner = 'ray': .*'local' or 'dask'"),
+    ],
+)
+def test_execution_on_dask_needs_the_address_of_a_scheduler(execution, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_config({"source": SOURCE, "execution": execution}, {}, "medlstm.toml")
+    config = parse_config({"source": SOURCE, "execution": {"dask_address": "tcp://node-1:8786"}}, {}, "medlstm.toml")
+    assert config.execution.task_runner == "local"
+
+
 def test_environment_overrides_the_file():
     config = parse_config({"source": SOURCE}, {"MEDLSTM_TRAINING__MAX_EPOCHS": "3"}, "medlstm.toml")
     assert config.training.max_epochs == 3

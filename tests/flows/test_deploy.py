@@ -19,7 +19,9 @@ from .conftest import NIGHT
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFECT_FILE = ROOT / "prefect.yaml"
-FLOWS = {"nightly", "backfill", "ingest", "validate", "preprocess", "train", "score", "report"}
+FLOWS = {
+    "nightly", "backfill", "ingest", "validate", "preprocess", "train", "score", "report", "compare", "explain",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
 from datetime import date, timedelta
 from importlib import resources
@@ -17,7 +18,7 @@ from flows.preprocess import preprocess
 from flows.validate import validate
 from medlstm.audit import read_audit
 from medlstm.config import ExecutionSection
-from medlstm.errors import ContractStopped, MedlstmError
+from medlstm.errors import ConfigError, ContractStopped, MedlstmError
 from medlstm.lake import Workspace, partition_dates
 from medlstm.synthetic import simulate_hospital
 from tasks.cluster import dask_cluster
@@ -188,6 +189,13 @@ def test_an_address_where_no_scheduler_is_names_the_key_and_what_to_do(landed, s
     with pytest.raises(MedlstmError, match=rf'execution\.dask_address = "{address}": no Dask scheduler answers'):
         ingest(str(root), NIGHT)
     assert not (root / "lake" / "raw").exists()
+
+
+def test_a_configuration_that_needs_dask_where_it_is_not_installed_says_how_to_install_it(landed, server, tmp_path,
+                                                                                         monkeypatch):  # fmt: skip
+    monkeypatch.setitem(sys.modules, "prefect_dask", None)
+    with pytest.raises(ConfigError, match=r"pip install \"medlstm\[dask\]\""):
+        ingest(str(_copy(landed, tmp_path / "spread", "tcp://127.0.0.1:8786")), NIGHT)
 
 
 @task

@@ -213,7 +213,7 @@ class _Run:
             (self._quarantine(table, day), dictionary_schema(quarantine_schema(raw.names))),
         ):
             sweep_temporaries(path)
-            self.staged.open(path, schema)
+            self.staged.open(path, schema, unsearched=("variable", "source_file"))
 
     def _admissions(self, partitions: list[RawPartition]) -> Admissions:
         if not any(has_values(pq.read_metadata(one.path), MINUTES_AFTER_ADMISSION) for one in partitions):

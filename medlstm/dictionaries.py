@@ -28,11 +28,14 @@ def compacted(table: pa.Table) -> pa.Table:
 
 
 def _compacted(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    codes = column.indices.fill_null(-1).to_numpy()
-    used = np.flatnonzero(np.bincount(codes + 1, minlength=len(column.dictionary) + 1)[1:])
+    codes = column.indices.to_numpy() if not column.null_count else column.indices.fill_null(-1).to_numpy()
+    place = np.full(len(column.dictionary) + 1, -1, dtype=np.int32)
+    place[codes] = 0
+    used = np.flatnonzero(place[:-1] == 0)
     texts = column.dictionary.take(pa.array(used))
     order = pc.array_sort_indices(texts).to_numpy()
-    place = np.full(len(column.dictionary) + 1, -1, dtype=np.int32)
     place[used[order]] = np.arange(len(used), dtype=np.int32)
+    place[-1] = -1
     renumbered = place[codes]
-    return pa.DictionaryArray.from_arrays(pa.array(renumbered, mask=renumbered < 0), texts.take(pa.array(order)))
+    missing = renumbered < 0 if column.null_count else None
+    return pa.DictionaryArray.from_arrays(pa.array(renumbered, mask=missing), texts.take(pa.array(order)))

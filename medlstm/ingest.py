@@ -39,12 +39,14 @@ from medlstm.locking import date_lock
 from medlstm.prefetch import prefetched
 from medlstm.sources.landed import FileRead, Landed, LandingWarning, RowBatch, UnreadableFile
 from medlstm.sources.landing import read_landing
-from medlstm.tables import dictionary_schema, raw_columns, raw_schema
+from medlstm.tables import OBSERVATION_CORE, dictionary_schema, raw_columns, raw_schema
 
 FILES_SCHEMA = pa.schema(
     [pa.field("source_file", pa.string()), pa.field("reason", pa.string()), pa.field("extract_date", pa.date32())]
 )
 TABLES = ("stays", "observations")
+# Raw rows are read whole; of the other columns the contracts ask whether they are empty.
+_UNSEARCHED = (*OBSERVATION_CORE, "source_file")
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ class _RawWriter:
         self.rows = 0
         self._gathered: list[pa.Table] = []
         sweep_temporaries(self.path)
-        staged.open(self.path, self.schema)
+        staged.open(self.path, self.schema, unsearched=_UNSEARCHED)
 
     def add(self, rows: pa.Table) -> None:
         self._gathered.append(self._as_raw(rows))

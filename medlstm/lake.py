@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -128,15 +128,21 @@ class StagedTables:
         for temporary in self._temporaries.values():
             temporary.unlink(missing_ok=True)
 
-    def open(self, path: Path, schema: pa.Schema) -> None:
-        """Begin the file of `path`: its rows so far are none. Text columns may be dictionaries; readers see text."""
+    def open(self, path: Path, schema: pa.Schema, unsearched: Collection[str] = ()) -> None:
+        """Begin the file of `path`: its rows so far are none. Text columns may be dictionaries; readers see text.
+
+        `unsearched` columns get no smallest and largest value in the footer, which take as long as compressing them.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(path)
         self._temporaries[path] = temporary
         counted = [one.name for one in schema if pa.types.is_integer(one.type) or pa.types.is_timestamp(one.type)]
         self._writers[path] = pq.ParquetWriter(
             temporary, schema, compression="zstd", store_schema=False,
-            use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
+            use_dictionary=[
+                one.name for one in schema if pa.types.is_dictionary(one.type) or pa.types.is_float64(one.type)
+            ],
+            write_statistics=[name for name in schema.names if name not in unsearched],
             column_encoding=dict.fromkeys(counted, "DELTA_BINARY_PACKED"),
         )  # fmt: skip
 

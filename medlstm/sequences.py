@@ -138,7 +138,7 @@ def build_shards(
     with StagedTables() as staged:
         paths = {shard: folder / f"steps-{shard:05d}.parquet" for shard in shards}
         for path in paths.values():
-            staged.open(path, schema)
+            staged.open(path, schema, unsearched=variables)
         for binned in prefetched(_binned(workspace, cohort, stays, variables, members, config)):
             staged.write(paths[int(shard_of[binned.stay[0]])], _steps_table(binned, ids, schema))
             rows += len(binned.stay)

@@ -227,7 +227,7 @@ class _Run:
             (self._quarantine(table, day), dictionary_schema(quarantine_schema(raw.names))),
         ):
             sweep_temporaries(path)
-            self.staged.open(path, schema)
+            self.staged.open(path, schema, unsearched=("variable", "source_file"))
 
     def _admissions(self, partitions: list[RawPartition]) -> Admissions:
         if not any(_counts_from_admission(one) for one in partitions):

@@ -152,7 +152,7 @@ def _validate(frame: pd.DataFrame, expectations: Sequence[SuiteExpectation]) -> 
         raise _unknown(error) from error
     # A batch of a data source would be hashed twice, which takes as long as the checks themselves.
     engine = PandasExecutionEngine(batch_data_dict={"rows": frame})
-    results = Validator(execution_engine=engine, data_context=_context()).graph_validate(
+    results: list[Any] = Validator(execution_engine=engine, data_context=_context()).graph_validate(
         configurations=suite.expectation_configurations, runtime_configuration={"result_format": "COMPLETE"}
     )
     by_position = {result.expectation_config.meta["position"]: result for result in results}

@@ -14,6 +14,7 @@ from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import RemainingStay
 from medlstm.models.member import Member, StepNetwork, TableMember, TableRows
 from medlstm.models.spec import ModelSpec
+from medlstm.sequences import StaySequences
 
 _WEIGHTS = np.linspace(0, 1, 21)
 _MAX_TABLE_ROWS = 20_000
@@ -107,6 +108,14 @@ def targets(stays: Stays, points: NightlyPoints, spec: ModelSpec) -> tuple[np.nd
     return np.minimum(points.remaining_days, limit), censored, died(stays.sequences.stays)[points.stay]
 
 
+def is_known(points: NightlyPoints, sequences: StaySequences, horizon_days: float | None) -> np.ndarray:
+    """Whether the days that remain at each point [m] are known, up to the horizon: of discharged stays, and of open
+    ones that went on beyond it."""
+    is_open = sequences.stays["is_open"].to_numpy(dtype=bool)[points.stay]
+    limit = np.inf if horizon_days is None else horizon_days
+    return ~is_open | (points.remaining_days >= limit)
+
+
 def fit_blend_weights(members: list[Member], stays: list[MemberStays], windows: int, device: torch.device) -> None:
     """Set the weights of all members of a blend to those with the least error on the stays that the first `windows`
     of them stopped on, one after the other; nothing where the members are no blend."""
@@ -134,8 +143,8 @@ def _both_on_validation(blend: BlendMember, own: MemberStays, device: torch.devi
     points = own.validation_points
     first, second = (predict(part, own.validation, points, device) for part in blend.both())
     days, _, dead = targets(own.validation, points, blend.spec)
-    is_open = own.validation.sequences.stays["is_open"].to_numpy(dtype=bool)
-    return _Said(first, second, days, ~is_open[points.stay], dead)
+    known = is_known(points, own.validation.sequences, blend.spec.horizon_days)
+    return _Said(first, second, days, known, dead)
 
 
 def _best_weight(said: list[_Said]) -> float:

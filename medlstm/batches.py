@@ -1,4 +1,4 @@
-"""Ragged sequences to padded tensors in length buckets, and predictions at any step of any stay."""
+"""Ragged sequences to padded tensors, stays of like length together, and predictions at any step of any stay."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -8,7 +8,10 @@ Each stay is predicted by models that were fitted on the other folds; errors are
 
 import argparse
 import hashlib
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ MODEL = {
     "hazard_bins": 12,
 }  # fmt: skip
 TRAINING = {
-    "learning_rate": 0.002, "weight_decay": 0.05, "max_epochs": 15, "patience_epochs": 5, "batch_size": 32,
+    "learning_rate": 0.002, "weight_decay": 0.05, "max_epochs": 8, "patience_epochs": 8, "batch_size": 32,
     "validation_share": 0.1, "calibration_share": 0.1, "min_stays": 10, "device": "cpu",
 }  # fmt: skip
 # Hours of one stay are much alike: models on tables and the check for early stopping take every sixth.
@@ -46,44 +49,74 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of dyn, sta and outc Parquet files")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of each process")
+    parser.add_argument("--processes", type=int, default=1, help="how many folds are fitted at a time")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    with threadpool_limits(options.threads):
-        result = run(options.data, options.seeds)
+    result = run(options.data, options.seeds, options.threads, options.processes)
     show(result, COLUMNS)
     if options.json:
         write(options.json, result)
 
 
-def run(folder: Path, seeds: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class FoldResult:
+    """By model name: one row per labelled hour of the fold's stays, and the seconds to fit and to score."""
+
+    tables: dict[str, pd.DataFrame]
+    seconds: dict[str, tuple[float, float]]
+
+
+def run(folder: Path, seeds: int, threads: int, processes: int) -> dict[str, Any]:
     """All models' scores by name, and the paired bootstrap of the default against gradient boosting."""
-    sequences, labelled = read_folder(folder)
-    config = settings(features_of(sequences), MODEL | {"members": seeds}, TRAINING)
-    fold = assign_folds(sequences.stays["stay_id"])
-    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in (*NAMES, "blend")}
-    seconds: dict[str, np.ndarray] = {name: np.zeros(2) for name in tables}
-    for number in np.unique(fold):
-        training, tested = sequences.select(fold != number), sequences.select(fold == number)
-        training.stays["split"] = assign_inner_splits(training.stays["stay_id"], config)
-        hours = hours_of(labelled, fold == number)
-        for name, model in fit_all(training, config).items():
-            started = time.monotonic()
-            table = predicted_hours(model, tested, hours, seeds)
-            seconds[name] += model.seconds, (time.monotonic() - started) / (1 + (seeds if seeds > 1 else 0))
-            tables[name].append(table.assign(stay=np.flatnonzero(fold == number)[hours.stay]))
-    result: dict[str, Any] = {"protocol": {"stays": len(sequences), "hours": len(labelled.stay), "seeds": seeds}}
-    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    folds = fit_folds(folder, seeds, threads, processes)
+    names = list(folds[0].tables)
+    joined = {name: pd.concat([fold.tables[name] for fold in folds], ignore_index=True) for name in names}
+    stays = sum(table["stay"].nunique() for table in (fold.tables[names[0]] for fold in folds))
+    result: dict[str, Any] = {"protocol": {"stays": stays, "hours": len(joined[names[0]]), "seeds": seeds}}
     for name, table in joined.items():
         members = [score(table, f"_{position}") for position in range(seeds)] if seeds > 1 else []
         result[name] = with_spread(score(table, ""), members)
-        for column, value in zip(("seconds_fit", "seconds_score"), seconds[name], strict=True):
+        seconds = np.sum([fold.seconds[name] for fold in folds], axis=0)
+        for column, value in zip(("seconds_fit", "seconds_score"), seconds, strict=True):
             result[name] |= {column: float(value), f"{column}_sd": 0.0}
-    result["default"] = dict(result[config.model.name])
-    result["default"]["model"] = config.model.name
+    result["default"] = result[MODEL["name"]] | {"model": MODEL["name"]}
     result["paired_bootstrap"] = {
         f"{name}_against_gbm": against(joined[name], joined["gbm"]) for name in ("blend", "lstm")
     }
+    return result
+
+
+def fit_folds(folder: Path, seeds: int, threads: int, processes: int) -> list[FoldResult]:
+    """Every fold that has stays, several at a time in processes of their own."""
+    sequences, _ = read_folder(folder)
+    numbers = np.unique(assign_folds(sequences.stays["stay_id"])).tolist()
+    tasks = [(folder, number, seeds, threads) for number in numbers]
+    if processes == 1:
+        return [fit_fold(*task) for task in tasks]
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(fit_fold, *zip(*tasks, strict=True)))
+
+
+def fit_fold(folder: Path, number: int, seeds: int, threads: int) -> FoldResult:
+    """Fit every model on the stays of the other folds and ask it at all hours of this fold's."""
+    torch.set_num_threads(threads)
+    sequences, labelled = read_folder(folder)
+    config = settings(features_of(sequences), MODEL | {"members": seeds}, TRAINING)
+    inside = assign_folds(sequences.stays["stay_id"]) == number
+    training, tested = sequences.select(~inside), sequences.select(inside)
+    training.stays["split"] = assign_inner_splits(training.stays["stay_id"], config)
+    hours = hours_of(labelled, inside)
+    result = FoldResult({}, {})
+    with threadpool_limits(threads):
+        for name, model in fit_all(training, config).items():
+            started = time.monotonic()
+            table = predicted_hours(model, tested, hours, seeds)
+            asked = 1 + (seeds if seeds > 1 else 0)
+            result.seconds[name] = model.seconds, (time.monotonic() - started) / asked
+            result.tables[name] = table.assign(stay=np.flatnonzero(inside)[hours.stay])
+    errors = {name: metrics.mean_absolute_error(table["median"].to_numpy(), table["actual"].to_numpy())
+              for name, table in result.tables.items()}  # fmt: skip
+    print(f"fold {number}: MAE", ", ".join(f"{name} {error:.2f} h" for name, error in errors.items()), flush=True)
     return result
 
 

@@ -1,4 +1,4 @@
-"""Ragged sequences to padded tensors in length buckets, and predictions at any step of any stay."""
+"""Ragged sequences to padded tensors, stays of like length together, and predictions at any step of any stay."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from medlstm.models.member import Member, Prediction
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
 
-_BATCHES_PER_BUCKET = 20
 _SCORING_BATCH = 256
 _MICROSECONDS_PER_HOUR = 3_600_000_000
 
@@ -121,16 +120,18 @@ def _elapsed_hours(source: StaySequences, index: np.ndarray, length: int, durati
     return np.minimum(closes, duration)
 
 
-def shuffled_batches(steps: np.ndarray, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """Random batches of stays of like length: a new permutation, sorted within chunks of several batches."""
-    order = generator.permutation(len(steps))
-    chunk = batch_size * _BATCHES_PER_BUCKET
-    batches: list[np.ndarray] = []
-    for start in range(0, len(order), chunk):
-        members = order[start : start + chunk]
-        members = members[np.argsort(steps[members], kind="stable")]
-        batches += [members[first : first + batch_size] for first in range(0, len(members), batch_size)]
-    return [batches[position] for position in generator.permutation(len(batches))]
+def shuffled_batches(stays: int, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """Random batches of so many stays, whatever their length: the length of a stay is nearly its label, so that
+    a batch of stays of like length would pull the outputs up or down as a whole."""
+    order = generator.permutation(stays)
+    return [order[first : first + batch_size] for first in range(0, stays, batch_size)]
+
+
+def parts_of_like_length(index: np.ndarray, steps: np.ndarray) -> list[np.ndarray]:
+    """The stays `index` of a batch in parts, in each of which the longest is less than twice as long as the shortest:
+    what little padding needs. Gradients of the parts add up to the batch's."""
+    octave = np.frexp(steps[index])[1]
+    return [index[octave == one] for one in np.unique(octave)]
 
 
 def ordered_batches(steps: np.ndarray, batch_size: int = _SCORING_BATCH) -> Iterator[np.ndarray]:

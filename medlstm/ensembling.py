@@ -16,7 +16,7 @@ from medlstm.fitting import fit_spec
 from medlstm.folds import assign_windows, window_count
 from medlstm.gradient import EpochLoss, Progress
 from medlstm.intervals import Interval, calibrate
-from medlstm.membership import MemberStays, fit_blend_weights, fit_member, targets
+from medlstm.membership import MemberStays, fit_blend_weights, fit_member, is_known, targets
 from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import kaplan_meier
 from medlstm.models.ensemble import Ensemble
@@ -112,9 +112,13 @@ def split_of(sequences: StaySequences, name: str) -> StaySequences:
     return sequences.select((sequences.stays["split"] == name).to_numpy())
 
 
-def points_known(points: NightlyPoints, sequences: StaySequences) -> NightlyPoints:
-    """The points of discharged stays, whose remaining days are known; raises ModelUnavailable where there is none."""
-    known = ~sequences.stays["is_open"].to_numpy(dtype=bool)[points.stay]
+def points_known(
+    points: NightlyPoints, sequences: StaySequences, horizon_days: float | None = None
+) -> NightlyPoints:
+    """The points whose remaining days are known: those of discharged stays and, with a horizon, those of open stays
+    that went on beyond it (left out, the longest stays would be missing). Raises ModelUnavailable where there is none.
+    """
+    known = is_known(points, sequences, horizon_days)
     if not known.any():
         raise ModelUnavailable("no discharged stay of a split lasted over a night: wait for more nights")
     return NightlyPoints(points.stay[known], points.step[known], points.remaining_days[known])
@@ -135,7 +139,7 @@ def _plan(sequences: StaySequences, points_of: PointsOf, config: Config) -> _Pla
     core_points = points_of(core)
     spec = fit_spec(core, core_points, config)
     days, censored, _ = targets(arrange(core, spec), core_points, spec)
-    known = points_known(core_points, core)
+    known = points_known(core_points, core, spec.horizon_days)
     trained = sequences.select(pool & ((window != 0) | (windows > 1)))
 
     def own(window_of_member: int) -> MemberStays:
@@ -203,7 +207,7 @@ def _finished(
 ) -> FittedModel:
     """Calibrate, and judge each window's stays by the member that did not train on them."""
     spec = plan.spec
-    asked = points_known(points_of(plan.calibration), plan.calibration)
+    asked = points_known(points_of(plan.calibration), plan.calibration, spec.horizon_days)
     predicted = predict(network, arrange(plan.calibration, spec), asked, plan.device)
     interval = calibrate(
         predicted, within_horizon(asked.remaining_days, spec), elapsed_days(plan.calibration, asked), asked.stay,
@@ -229,7 +233,7 @@ def _finished(
 
 def _out_of_fold(member: Ensemble, stays: MemberStays) -> OutOfFold:
     sequences = stays.validation.sequences
-    points = points_known(stays.validation_points, sequences)
+    points = points_known(stays.validation_points, sequences, member.spec.horizon_days)
     return OutOfFold(
         predictions=predict(member, stays.validation, points, torch.device("cpu")),
         actual_days=within_horizon(points.remaining_days, member.spec),

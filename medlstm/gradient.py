@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medlstm.batches import Batch, NightlyPoints, Stays, collate, ordered_batches, shuffled_batches, valid_steps
+from medlstm.batches import (
+    Batch,
+    NightlyPoints,
+    Stays,
+    collate,
+    ordered_batches,
+    parts_of_like_length,
+    shuffled_batches,
+    valid_steps,
+)
 from medlstm.config import Config, TrainingSection
 from medlstm.errors import MedlstmError
 from medlstm.models.augmentation import rare_variables, sampled_less_often
@@ -120,20 +129,20 @@ class GradientFit:
     def _train_epoch(self) -> float:
         self.member.train()
         total, count = 0.0, 0
-        for index in shuffled_batches(
-            self.training_stays.sequences.steps, self.config.training.batch_size, self.generator
-        ):
-            batch = collate(self.training_stays, index, self.device)
-            supervised = self._supervised(batch)
-            loss = self._loss(batch, supervised, self._augmented(batch))
+        steps = self.training_stays.sequences.steps
+        for index in shuffled_batches(len(steps), self.config.training.batch_size, self.generator):
             self.optimizer.zero_grad(set_to_none=True)
-            (loss / self.loss_scale).backward()
+            for part in parts_of_like_length(index, steps):
+                batch = collate(self.training_stays, part, self.device)
+                supervised = self._supervised(batch)
+                loss = self._loss(batch, supervised, self._augmented(batch))
+                (loss / self.loss_scale).backward()
+                total += float(loss.detach())
+                count += int(supervised.sum())
             norm = torch.nn.utils.clip_grad_norm_(self.member.parameters(), self.config.training.clip_norm)
             if not torch.isfinite(norm):
                 raise MedlstmError("training: a gradient is not finite; lower training.learning_rate")
             self.optimizer.step()
-            total += float(loss.detach())
-            count += int(supervised.sum())
         return total / count
 
     def _validation_loss(self) -> float:

@@ -14,9 +14,11 @@ from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import RemainingStay
 from medlstm.models.member import Member, StepNetwork, TableMember, TableRows
 from medlstm.models.spec import ModelSpec
+from medlstm.sequences import StaySequences
 
 _WEIGHTS = np.linspace(0, 1, 21)
 _MAX_TABLE_ROWS = 20_000
+_STAYS_FOR_HALF = 100
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,14 @@ def targets(stays: Stays, points: NightlyPoints, spec: ModelSpec) -> tuple[np.nd
     return np.minimum(points.remaining_days, limit), censored, died(stays.sequences.stays)[points.stay]
 
 
+def is_known(points: NightlyPoints, sequences: StaySequences, horizon_days: float | None) -> np.ndarray:
+    """Whether the days that remain at each point [m] are known, up to the horizon: of discharged stays, and of open
+    ones that went on beyond it."""
+    is_open = sequences.stays["is_open"].to_numpy(dtype=bool)[points.stay]
+    limit = np.inf if horizon_days is None else horizon_days
+    return ~is_open | (points.remaining_days >= limit)
+
+
 def fit_blend_weights(members: list[Member], stays: list[MemberStays], windows: int, device: torch.device) -> None:
     """Set the weights of all members of a blend to those with the least error on the stays that the first `windows`
     of them stopped on, one after the other; nothing where the members are no blend."""
@@ -115,10 +125,17 @@ def fit_blend_weights(members: list[Member], stays: list[MemberStays], windows: 
         return
     judges = zip(blends[:windows], stays, strict=False)
     said = [_both_on_validation(blend, own, device) for blend, own in judges]
-    weight, risk_weight = _best_weight(said), _best_risk_weight(said)
+    stays_judged = sum(len(np.unique(own.validation_points.stay)) for own in stays[:windows])
+    weight, risk_weight = (drawn_to_half(best, stays_judged) for best in (_best_weight(said), _best_risk_weight(said)))
     for blend in blends:
         blend.weight.fill_(weight)
         blend.mortality_weight.fill_(risk_weight)
+
+
+def drawn_to_half(weight: float, stays: int) -> float:
+    """The weight that was best on so many stays, drawn towards one half as if a hundred others had said that: on a
+    handful of stays the best is one or the other part alone, by chance."""
+    return (stays * weight + _STAYS_FOR_HALF * 0.5) / (stays + _STAYS_FOR_HALF)
 
 
 @dataclass(frozen=True)
@@ -134,8 +151,8 @@ def _both_on_validation(blend: BlendMember, own: MemberStays, device: torch.devi
     points = own.validation_points
     first, second = (predict(part, own.validation, points, device) for part in blend.both())
     days, _, dead = targets(own.validation, points, blend.spec)
-    is_open = own.validation.sequences.stays["is_open"].to_numpy(dtype=bool)
-    return _Said(first, second, days, ~is_open[points.stay], dead)
+    known = is_known(points, own.validation.sequences, blend.spec.horizon_days)
+    return _Said(first, second, days, known, dead)
 
 
 def _best_weight(said: list[_Said]) -> float:

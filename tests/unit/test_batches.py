@@ -8,14 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medlstm.batches import (
+    NightlyPoints,
     arrange,
     collate,
     last_points,
     nightly_points,
     ordered_batches,
+    parts_of_like_length,
     predict_days,
     shuffled_batches,
 )
+from medlstm.ensembling import points_known
+from medlstm.errors import ModelUnavailable
 from medlstm.metrics import interval_coverage, mean_absolute_error
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.spec import ModelSpec
@@ -92,8 +96,37 @@ def test_prediction_at_a_point_equals_scoring_the_stay_alone(spec):
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=200), st.integers(1, 64))
 def test_batches_hold_every_stay_once(lengths, size):
     steps = np.array(lengths)
-    for batches in (shuffled_batches(steps, size, np.random.default_rng(1)), ordered_batches(steps, size)):
+    for batches in (shuffled_batches(len(steps), size, np.random.default_rng(1)), ordered_batches(steps, size)):
         assert sorted(np.concatenate(list(batches))) == list(range(len(steps)))
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=200))
+def test_parts_of_a_batch_hold_every_stay_once_and_are_of_like_length(lengths):
+    steps = np.array(lengths)
+    index = np.random.default_rng(1).permutation(len(steps))[: max(1, len(steps) // 2)]
+    parts = parts_of_like_length(index, steps)
+    assert sorted(np.concatenate(parts)) == sorted(index)
+    for part in parts:
+        assert steps[part].max() < 2 * steps[part].min()
+
+
+def test_a_batch_is_of_no_particular_length():
+    """Were batches of like length, their mean lengths would differ as much as the stays themselves do."""
+    steps = np.repeat([10, 1000], 500)
+    shares = [np.mean(steps[batch] == 10) for batch in shuffled_batches(len(steps), 50, np.random.default_rng(1))]
+    assert len(shares) == 20
+    assert 0.2 < min(shares) <= max(shares) < 0.8
+
+
+def test_points_of_an_open_stay_are_known_as_far_as_it_went_on_beyond_the_horizon():
+    sequences = _sequences([30.0, 30.0])
+    sequences.stays["is_open"] = [False, True]
+    points = NightlyPoints(np.array([0, 1, 1]), np.array([5, 5, 6]), np.array([1.0, 1.0, 23 / 24]))
+    assert points_known(points, sequences).stay.tolist() == [0]
+    known = points_known(points, sequences, horizon_days=1.0)
+    assert (known.stay.tolist(), known.step.tolist()) == ([0, 1], [5, 5])
+    with pytest.raises(ModelUnavailable, match="no discharged stay"):
+        points_known(NightlyPoints(np.array([1]), np.array([6]), np.array([0.9])), sequences, horizon_days=1.0)
 
 
 def test_metrics_refuse_shapes_that_would_broadcast():

@@ -17,6 +17,7 @@ from medlstm.fitting import fit_buffers, fit_spec
 from medlstm.folds import assign_windows
 from medlstm.gate import decide
 from medlstm.lake import Workspace, partition_file, read_table, write_table
+from medlstm.membership import drawn_to_half
 from medlstm.registry import champion, load_network, load_records, save_model, training_due
 from medlstm.scoring import score_night
 from medlstm.sequences import build_sequences, load_sequences
@@ -146,6 +147,13 @@ def test_a_blend_of_two_fitted_models_is_the_blend_trained_as_one(trained):
             assert weights.equal(joined.network.state_dict()[name]), name
     assert joined.interval == whole.interval
     assert 0 <= float(joined.network.each()[0].weight) <= 1
+
+
+def test_a_blends_weight_is_half_as_long_as_few_stays_speak_against_it():
+    assert drawn_to_half(1.0, 0) == 0.5
+    assert drawn_to_half(0.0, 2) == pytest.approx(50 / 102)
+    assert drawn_to_half(1.0, 100) == 0.75
+    assert drawn_to_half(0.2, 1_000_000) == pytest.approx(0.2, abs=1e-4)
 
 
 def test_no_validation_calibration_or_test_stay_changes_a_fitted_statistic(trained):

@@ -24,6 +24,7 @@ import duckdb
 import great_expectations as _imported  # noqa: F401
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 
 from benchmarks.machine import folder_bytes, machine_limits
 from medlstm.config import parse_config
@@ -152,6 +153,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the files are made")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    # As for the `medlstm` command; see flows/__init__.py.
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
     result = measure(arguments.data, arguments.folder, arguments.repeats)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -120,6 +120,8 @@ def run_chain(root: str, days: list[date], rows: int, memory_limit_gb: float) ->
     from medlstm.sequences import binned_stays, build_sequences
     from medlstm.validate import ValidationSummary, validate_dates
 
+    # As for the `medlstm` command; see flows/__init__.py.
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
     mappings = [{"pattern": f"{table}.parquet", "table": table} for table in ("stays", "observations")]
     config = parse_config(
         {"source": {"format": "csv", "files": mappings}, "workspace": {"memory_limit_gb": memory_limit_gb}}, {}, "scale"

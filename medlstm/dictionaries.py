@@ -21,21 +21,33 @@ def one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 def compacted(table: pa.Table) -> pa.Table:
     """The same rows, each dictionary sorted and without texts that no row has: equal rows become equal bytes."""
+    return _with_dictionaries(table, in_order=True)
+
+
+def pruned(table: pa.Table) -> pa.Table:
+    """The same rows, each dictionary without texts that no row has."""
+    return _with_dictionaries(table, in_order=False)
+
+
+def _with_dictionaries(table: pa.Table, in_order: bool) -> pa.Table:
     columns = [
-        _compacted(one_chunk(column)) if pa.types.is_dictionary(column.type) else column for column in table.columns
+        _renumbered(one_chunk(column), in_order) if pa.types.is_dictionary(column.type) else one_chunk(column)
+        for column in table.columns
     ]
     return pa.table(columns, names=table.column_names)
 
 
-def _compacted(column: pa.DictionaryArray) -> pa.DictionaryArray:
+def _renumbered(column: pa.DictionaryArray, in_order: bool) -> pa.DictionaryArray:
     codes = column.indices.to_numpy() if not column.null_count else column.indices.fill_null(-1).to_numpy()
     place = np.full(len(column.dictionary) + 1, -1, dtype=np.int32)
     place[codes] = 0
     used = np.flatnonzero(place[:-1] == 0)
     texts = column.dictionary.take(pa.array(used))
-    order = pc.array_sort_indices(texts).to_numpy()
-    place[used[order]] = np.arange(len(used), dtype=np.int32)
+    if in_order:
+        order = pc.array_sort_indices(texts).to_numpy()
+        texts, used = texts.take(pa.array(order)), used[order]
+    place[used] = np.arange(len(used), dtype=np.int32)
     place[-1] = -1
     renumbered = place[codes]
     missing = renumbered < 0 if column.null_count else None
-    return pa.DictionaryArray.from_arrays(pa.array(renumbered, mask=missing), texts.take(pa.array(order)))
+    return pa.DictionaryArray.from_arrays(pa.array(renumbered, mask=missing), texts)

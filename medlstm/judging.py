@@ -110,9 +110,13 @@ class _Days:
 
     def split(self, table: pa.Table, rows: np.ndarray) -> dict[date, pa.Table]:
         """Table rows are the chunk's `rows`, dates ascending."""
-        edges = np.searchsorted(self.code[rows], np.arange(len(self.dates) + 1))
+        edges = self.edges(rows)
         return {day: table.slice(edges[index], edges[index + 1] - edges[index])
                 for index, day in enumerate(self.dates)}  # fmt: skip
+
+    def edges(self, rows: np.ndarray) -> np.ndarray:
+        """Where each date begins, and the last one ends, in `rows` with their dates ascending."""
+        return np.searchsorted(self.code[rows], np.arange(len(self.dates) + 1))
 
     def bincount(self, rows: np.ndarray) -> np.ndarray:
         return np.bincount(self.code[rows], minlength=len(self.dates))
@@ -317,15 +321,15 @@ def _count(
     rows_in = days.bincount(np.arange(raw.num_rows))
     repeated, refused, admitted = (days.bincount(rows) for rows in (duplicates, kept[quarantine], kept[~quarantine]))
     by_rule = [(one, days.bincount(kept[one.finding.rows])) for one in broken]
-    ahead = _column_rows(typed.columns["hours_ahead"], kept[~quarantine])
-    code = days.code[kept[~quarantine]]
+    into = kept[~quarantine]
+    ahead, edges = _column_rows(typed.columns["hours_ahead"], into), days.edges(into)
     for index, day in enumerate(days.dates):
         count = counts[day]
         count.rows_in += int(rows_in[index])
         count.exact_duplicates += int(repeated[index])
         count.quarantined += int(refused[index])
         count.admitted += int(admitted[index])
-        newest = ahead[code == index]
+        newest = ahead[edges[index] : edges[index + 1]]
         if len(newest):
             count.newest_hours_ahead = max(count.newest_hours_ahead, float(newest.max()))
         for one, rows in by_rule:
@@ -359,9 +363,14 @@ def _quarantined(raw: pa.Table, kept: np.ndarray, broken: list[_Broken], quarant
     hits = np.array([finding.rows[rows] for finding in findings], dtype=bool).reshape(len(findings), len(rows)).T
     patterns, pattern = np.unique(hits, axis=0, return_inverse=True)
     named = [[finding for finding, hit in zip(findings, row, strict=True) if hit] for row in patterns]
-    rule = pa.array([one[0].rule if one else "" for one in named], pa.string())
-    reason = pa.array(["; ".join(finding.description for finding in one) for one in named], pa.string())
-    codes = pa.array(pattern.reshape(-1).astype(np.int32))
+    rule = [one[0].rule if one else "" for one in named]
+    reason = ["; ".join(finding.description for finding in one) for one in named]
     taken = raw.take(pa.array(kept[rows]))
-    taken = taken.append_column("rule", pa.DictionaryArray.from_arrays(codes, rule))
-    return taken.append_column("reason", pa.DictionaryArray.from_arrays(codes, reason))
+    taken = taken.append_column("rule", _coded(rule, pattern.reshape(-1)))
+    return taken.append_column("reason", _coded(reason, pattern.reshape(-1)))
+
+
+def _coded(texts: list[str], codes: np.ndarray) -> pa.DictionaryArray:
+    """texts[codes]; `texts` may repeat, the dictionary does not, so that equal rows become equal bytes."""
+    distinct = pa.array(texts, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(distinct.indices.take(pa.array(codes)), distinct.dictionary)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medlstm.dictionaries import joined
+from medlstm.dictionaries import joined, pruned
 from medlstm.parsing import parse_text
 from medlstm.tables import PROVENANCE
 
@@ -33,11 +33,14 @@ class RawPartition:
         return int(pq.read_metadata(self.path).num_rows)
 
 
-def raw_chunks(partitions: list[RawPartition], rows_per_chunk: int, scratch: Path) -> Iterator[pa.Table]:
+def raw_chunks(
+    partitions: list[RawPartition], rows_per_chunk: int, scratch: Path, held_bytes: int = 0
+) -> Iterator[pa.Table]:
     """Tables of about `rows_per_chunk` raw rows, each column one chunk, text as dictionaries.
 
-    Small dates share a chunk. A larger date is split by ranges of its stay_id, in ascending order, over temporary
-    files below `scratch` that have no name, so that no crash leaves them behind. A stay is never split.
+    Small dates share a chunk. A larger date is split by ranges of its stay_id, in ascending order: in memory where it
+    takes no more than `held_bytes`, else over temporary files below `scratch` that have no name, so that no crash
+    leaves them behind. A stay is never split.
     """
     gathered: list[pa.Table] = []
     rows = 0
@@ -47,7 +50,9 @@ def raw_chunks(partitions: list[RawPartition], rows_per_chunk: int, scratch: Pat
             yield joined(gathered)
             gathered, rows = [], 0
         if size > rows_per_chunk:
-            yield from _split_by_stay(partition, rows_per_chunk, scratch)
+            range_of = _stay_ranges(partition, rows_per_chunk)
+            held = _bytes_in_memory(partition) <= held_bytes
+            yield from _split_held(partition, range_of) if held else _split_spilled(partition, range_of, scratch)
             continue
         gathered += _batches(partition)
         rows += size
@@ -58,13 +63,17 @@ def raw_chunks(partitions: list[RawPartition], rows_per_chunk: int, scratch: Pat
 def _batches(partition: RawPartition) -> Iterator[pa.Table]:
     """Batches of the columns that have a value at all."""
     metadata = pq.read_metadata(partition.path)
-    names = [name for name in metadata.schema.names if name in _ALWAYS or has_values(metadata, name)]
+    names = _filled(metadata)
     with pq.ParquetFile(partition.path, read_dictionary=[name for name in names if name not in _NOT_TEXT]) as file:
         if metadata.num_rows <= _BATCH_ROWS:
             yield file.read(columns=names, use_threads=False)
             return
         for batch in file.iter_batches(_BATCH_ROWS, columns=names):
             yield pa.table(batch)
+
+
+def _filled(metadata: pq.FileMetaData) -> list[str]:
+    return [name for name in metadata.schema.names if name in _ALWAYS or has_values(metadata, name)]
 
 
 def has_values(metadata: pq.FileMetaData, column: str) -> bool:
@@ -76,19 +85,31 @@ def has_values(metadata: pq.FileMetaData, column: str) -> bool:
     return any(one.statistics is None or one.statistics.null_count < one.num_values for one in chunks)
 
 
-def _split_by_stay(partition: RawPartition, rows_per_chunk: int, scratch: Path) -> Iterator[pa.Table]:
-    range_of = _stay_ranges(partition, rows_per_chunk)
+def _bytes_in_memory(partition: RawPartition) -> int:
+    """At most: four bytes for each text of a row, the texts themselves, and where the row came from."""
+    metadata = pq.read_metadata(partition.path)
+    texts = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    return int(metadata.num_rows * (4 * len(_filled(metadata)) + 8) + texts)
+
+
+def _split_held(partition: RawPartition, range_of: dict[str | None, int]) -> Iterator[pa.Table]:
+    rows = joined(list(_batches(partition)))
+    for _, chosen in _by_range(rows, range_of):
+        yield pruned(rows.take(pa.array(chosen)))
+
+
+def _split_spilled(partition: RawPartition, range_of: dict[str | None, int], scratch: Path) -> Iterator[pa.Table]:
     scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         spills: dict[int, IO[bytes]] = {}
         writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
         for batch in _batches(partition):
             plain = _plain(batch)
-            for part, rows in _by_range(batch, plain, range_of):
+            for part, chosen in _by_range(batch, range_of):
                 if part not in writers:
                     spills[part] = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
                     writers[part] = pa.ipc.new_stream(pa.PythonFile(spills[part], "w"), plain.schema)
-                writers[part].write_table(rows)
+                writers[part].write_table(plain.take(pa.array(chosen)))
         for part in sorted(writers):
             writers[part].close()
             spills[part].seek(0)
@@ -116,15 +137,13 @@ def _stay_ranges(partition: RawPartition, rows_per_chunk: int) -> dict[str | Non
     return ranges
 
 
-def _by_range(batch: pa.Table, plain: pa.Table, range_of: dict[str | None, int]) -> Iterator[tuple[int, pa.Table]]:
+def _by_range(batch: pa.Table, range_of: dict[str | None, int]) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of each range, ranges ascending, rows in their order."""
     stay = joined([batch.select(["stay_id"])]).column(0).chunk(0)
-    lookup = np.array([range_of.get(text, 0) for text in [*stay.dictionary.to_pylist(), None]])
+    lookup = np.array([range_of.get(text, 0) for text in [*stay.dictionary.to_pylist(), None]], dtype=np.int32)
     parts = lookup[stay.indices.fill_null(-1).to_numpy()]
-    order = np.argsort(parts, kind="stable")
-    found, starts = np.unique(parts[order], return_index=True)
-    grouped = plain.take(pa.array(order))
-    for part, start, end in zip(found, starts, [*starts[1:], len(order)], strict=True):
-        yield int(part), grouped.slice(start, end - start)
+    for part in np.unique(parts):
+        yield int(part), np.flatnonzero(parts == part)
 
 
 def _plain(table: pa.Table) -> pa.Table:

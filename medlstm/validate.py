@@ -44,6 +44,8 @@ from medlstm.tables import MINUTES_AFTER_ADMISSION, dictionary_schema, quarantin
 TABLES = ("stays", "observations")
 # Rows of a chunk for each GB of the memory limit: what a chunk needs at its worst, measured.
 _ROWS_PER_GB = 500_000
+# Of a date that is larger than a chunk, held beside the chunks that are judged and written.
+_HELD_BYTES_PER_GB = 160_000_000
 # Each date of a group has four files open.
 _DATES_PER_GROUP = 60
 
@@ -207,7 +209,8 @@ class _Run:
         for partition in partitions:
             self._begin(contract, partition)
         admissions = self._admissions(partitions) if table == "observations" else no_admissions
-        chunks = prefetched(raw_chunks(partitions, limit, self.workspace.scratch))
+        held_bytes = int(self.config.workspace.memory_limit_gb * _HELD_BYTES_PER_GB)
+        chunks = prefetched(raw_chunks(partitions, limit, self.workspace.scratch, held_bytes))
         released = {day: read_releases(self.workspace, table, day) for day in self.days}
         judged = (judge(contract, chunk, admissions, self.counts[table], released) for chunk in chunks)
         # The next chunk is read, and the last one compressed and written, while one is judged.

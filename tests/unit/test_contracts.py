@@ -315,8 +315,10 @@ def test_no_row_is_lost_order_and_size_of_chunks_do_not_matter_and_what_is_admit
     random.shuffle(order)
     whole = _judged(contract, raw, 10_000)
     assert len(rows) == len(whole[0]) + len(whole[1]) + whole[2].exact_duplicates
-    for one, size in ((raw.take(pa.array(order, pa.int64())), 10_000), (raw, rows_per_chunk)):
-        again = _judged(contract, one, size)
+    in_memory = 1 << 30
+    shuffled = raw.take(pa.array(order, pa.int64()))
+    for one, size, held_bytes in ((shuffled, 10_000, 0), (raw, rows_per_chunk, 0), (raw, rows_per_chunk, in_memory)):
+        again = _judged(contract, one, size, held_bytes)
         assert again[0] == whole[0]
         assert sorted(map(str, again[1])) == sorted(map(str, whole[1]))
         assert _counted(again[2]) == _counted(whole[2])
@@ -329,13 +331,13 @@ def test_no_row_is_lost_order_and_size_of_chunks_do_not_matter_and_what_is_admit
 _NONE = pa.table({})
 
 
-def _judged(contract, raw, rows_per_chunk):
+def _judged(contract, raw, rows_per_chunk, held_bytes=0):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "raw.parquet"
         write_table(raw, path)
         counts = {DAY: DateCount()}
-        parts = [judge(contract, chunk, no_admissions, counts)
-                 for chunk in raw_chunks([RawPartition(DAY, path)], rows_per_chunk, Path(folder))]  # fmt: skip
+        chunks = raw_chunks([RawPartition(DAY, path)], rows_per_chunk, Path(folder), held_bytes)
+        parts = [judge(contract, chunk, no_admissions, counts) for chunk in chunks]
     admitted = [row for part in parts for row in part.admitted.get(DAY, _NONE).to_pylist()]
     quarantined = [row for part in parts for row in part.quarantined.get(DAY, _NONE).to_pylist()]
     return admitted, quarantined, counts[DAY]

@@ -25,7 +25,6 @@ from benchmarks.machine import folder_bytes, machine_limits
 
 ROWS_PER_DATE = 250_000
 ROWS_PER_STAY = 417
-STAY_MINUTES = 48 * 60
 VARIABLES = (
     "Albumin", "ALP", "ALT", "AST", "Bilirubin", "BUN", "Cholesterol", "Creatinine", "DiasABP", "FiO2", "GCS",
     "Glucose", "HCO3", "HCT", "HR", "K", "Lactate", "Mg", "MAP", "MechVent", "Na", "NIDiasABP", "NIMAP", "NISysABP",

@@ -221,13 +221,6 @@ def _joined(spec: ModelSpec, count: int, collected: list[tuple[np.ndarray, Predi
     return Predictions(remaining.median(), remaining, mortality)
 
 
-def predict_days(
-    network: Ensemble | Member, stays: Stays, points: NightlyPoints, device: torch.device
-) -> np.ndarray:
-    """The point predictions in days, float64 [m]; see `predict`."""
-    return predict(network, stays, points, device).days
-
-
 def elapsed_days(sequences: StaySequences, points: NightlyPoints) -> np.ndarray:
     """Days from admission to the close of each point's step, float64 [m]."""
     if sequences.single_step:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -214,12 +213,6 @@ def write_bytes(content: bytes, path: Path) -> None:
     """Write a file atomically."""
     with _replacing(path) as temporary:
         temporary.write_bytes(content)
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a derived folder if it exists."""
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 @contextmanager

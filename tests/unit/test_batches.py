@@ -15,7 +15,7 @@ from medlstm.batches import (
     nightly_points,
     ordered_batches,
     parts_of_like_length,
-    predict_days,
+    predict,
     shuffled_batches,
 )
 from medlstm.ensembling import points_known
@@ -86,10 +86,10 @@ def test_prediction_at_a_point_equals_scoring_the_stay_alone(spec):
     torch.manual_seed(0)
     network = Ensemble(spec).eval()
     sequences = _sequences([40.0, 3.0, 17.0, 8.0])
-    together = predict_days(network, arrange(sequences, spec), last_points(sequences), CPU)
+    together = predict(network, arrange(sequences, spec), last_points(sequences), CPU).days
     for index in range(4):
         one = sequences.select(np.arange(4) == index)
-        alone = predict_days(network, arrange(one, spec), last_points(one), CPU)
+        alone = predict(network, arrange(one, spec), last_points(one), CPU).days
         assert alone[0] == pytest.approx(together[index], abs=1e-6)
 
 

@@ -4,18 +4,20 @@
 
 FOLDER holds set-a.tar.gz, set-b.tar.gz and their Outcomes files. The stays are those of both sets, and set b again
 under new identifiers, as 12,000 record files in one landing folder. medlstm does all of it: raw rows with where each
-came from, contracts, quarantine, admitted rows; the others only parse the files and write one Parquet file. Imports
-are not counted. Each contender runs `--repeats` times in turn, and its median counts.
+came from, contracts, quarantine, admitted rows; the others only parse the files and write one Parquet file. Each
+contender runs `--repeats` times in turn, each time in a process of its own, and its median counts. Imports are not
+counted.
 """
 
 import argparse
 import json
+import multiprocessing
+import os
 import shutil
 import statistics
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -63,21 +65,24 @@ def records(landing: Path) -> list[Path]:
     return sorted(path for path in landing.glob("*.txt") if not path.name.startswith("Outcomes"))
 
 
-def parse_pandas(landing: Path, target: Path) -> int:
+def run_pandas(landing: Path, root: Path) -> tuple[int, dict[str, Any]]:
+    target = root / "pandas.parquet"
     frames = [pd.read_csv(path).assign(source_file=path.name) for path in records(landing)]
     table = pd.concat(frames, ignore_index=True)
     table.to_parquet(target)
-    return len(table)
+    return len(table), {}
 
 
-def parse_polars(landing: Path, target: Path) -> int:
+def run_polars(landing: Path, root: Path) -> tuple[int, dict[str, Any]]:
+    target = root / "polars.parquet"
     schema = {"Time": pl.String, "Parameter": pl.String, "Value": pl.Float64}
     table = pl.read_csv(records(landing), schema=schema, include_file_paths="source_file")
     table.write_parquet(target)
-    return table.height
+    return table.height, {}
 
 
-def parse_duckdb(landing: Path, target: Path) -> int:
+def run_duckdb(landing: Path, root: Path) -> tuple[int, dict[str, Any]]:
+    target = root / "duckdb.parquet"
     columns = "{'Time': 'VARCHAR', 'Parameter': 'VARCHAR', 'Value': 'DOUBLE'}"
     with duckdb.connect(config={"threads": 2}) as database:
         database.execute(
@@ -85,46 +90,57 @@ def parse_duckdb(landing: Path, target: Path) -> int:
             f"filename = true, auto_detect = false)) to '{target}' (format parquet)"
         )
         found = database.execute(f"select count(*) from read_parquet('{target}')").fetchone()
-    return int(found[0]) if found else 0
+    assert found
+    return int(found[0]), {}
 
 
-def run_medlstm(root: Path, counts: dict[str, Any]) -> int:
+def run_medlstm(landing: Path, root: Path) -> tuple[int, dict[str, Any]]:
+    # As for the `medlstm` command; see flows/__init__.py.
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
     features = {"numeric": ["Age", "Height", "Weight"], "categorical": ["Gender", "ICUType"]}
     config = parse_config({"source": {"format": "physionet2012"}, "features": features}, {}, "benchmark")
     place = Workspace(root)
+    assert landing == place.landing(DAY)
     started = time.perf_counter()
     ingested = ingest_date(place, DAY, config)
     between = time.perf_counter()
     reports = validate_date(place, DAY, config).reports
-    counts["stages"] = {"ingest": between - started, "contract": time.perf_counter() - between}
-    counts["reports"] = {
+    stages = {"ingest": between - started, "contract": time.perf_counter() - between}
+    counts = {
         one.table: {"rows_in": one.rows_in, "admitted": one.admitted, "quarantined": one.quarantined,
                     "exact_duplicates": one.exact_duplicates} for one in reports
     }  # fmt: skip
-    return ingested.observations
+    return ingested.observations, {"stages": stages, "reports": counts}
+
+
+CONTENDERS = {"medlstm": run_medlstm, "duckdb": run_duckdb, "polars": run_polars, "pandas": run_pandas}
+
+
+def timed(contender: str, landing: Path, root: Path) -> tuple[float, int, dict[str, Any]]:
+    """Seconds, rows, and what else a contender tells of one run."""
+    started = time.perf_counter()
+    rows, told = CONTENDERS[contender](landing, root)
+    return time.perf_counter() - started, rows, told
 
 
 def measure(data: Path, folder: Path, repeats: int) -> dict[str, Any]:
     counts: dict[str, Any] = {}
+    seconds: dict[str, list[float]] = {one: [] for one in CONTENDERS}
+    rows: dict[str, int] = {}
     with tempfile.TemporaryDirectory(dir=folder) as name:
         root = Path(name)
         landing = root / "landing" / DAY.isoformat()
         stays = write_records(data, landing)
         limits = machine_limits(root)
-        contenders: dict[str, Callable[[], int]] = {
-            "medlstm": lambda: run_medlstm(root, counts),
-            "duckdb": lambda: parse_duckdb(landing, root / "duckdb.parquet"),
-            "polars": lambda: parse_polars(landing, root / "polars.parquet"),
-            "pandas": lambda: parse_pandas(landing, root / "pandas.parquet"),
-        }
-        seconds: dict[str, list[float]] = {one: [] for one in contenders}
-        rows: dict[str, int] = {}
-        for _ in range(repeats):
-            for one, run in contenders.items():
-                shutil.rmtree(root / "lake", ignore_errors=True)
-                started = time.perf_counter()
-                rows[one] = run()
-                seconds[one].append(time.perf_counter() - started)
+        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+            for _ in range(repeats):
+                for one in CONTENDERS:
+                    shutil.rmtree(root / "lake", ignore_errors=True)
+                    # Only medlstm waits until its files are on the disk: not for what the one before it left in memory.
+                    os.sync()
+                    took, rows[one], told = pool.apply(timed, (one, landing, root))
+                    seconds[one].append(took)
+                    counts |= told
         input_bytes = folder_bytes(landing)
     medians = {one: statistics.median(times) for one, times in seconds.items()}
     fastest = min(value for one, value in medians.items() if one != "medlstm")
@@ -136,7 +152,7 @@ def measure(data: Path, folder: Path, repeats: int) -> dict[str, Any]:
         "stays": stays,
         "contenders": {
             one: {"seconds": medians[one], "rows_per_second": rows[one] / medians[one], "rows": rows[one],
-                  "all_seconds": seconds[one]} for one in contenders
+                  "all_seconds": seconds[one]} for one in CONTENDERS
         },
         **counts,
         "input_bytes": input_bytes,
@@ -153,8 +169,6 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the files are made")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    # As for the `medlstm` command; see flows/__init__.py.
-    pa.set_memory_pool(pa.jemalloc_memory_pool())
     result = measure(arguments.data, arguments.folder, arguments.repeats)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
@@ -43,8 +43,8 @@ def append_audit(
         "run": run,
         "event": event,
         "extract_date": extract_date.isoformat(),
-        "written": [{**asdict(one), "path": one.path.relative_to(workspace.root).as_posix()} for one in written],
-        "files": [{**asdict(one), "landing_date": one.landing_date.isoformat()} for one in files],
+        "written": [vars(one) | {"path": one.path.relative_to(workspace.root).as_posix()} for one in written],
+        "files": [vars(one) | {"landing_date": one.landing_date.isoformat()} for one in files],
         **(detail or {}),
     }
     workspace.audit.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,8 @@ from medlstm.tables import RETRACTED
 _US_PER_HOUR = 3_600_000_000
 _NEVER = np.iinfo(np.int64).min
 _BYTES_PER_CELL = 12
+# Cells of a part take this share of the memory: small enough to stay in caches, large enough to be few.
+_PARTS_IN_MEMORY = 16
 _TYPES = (np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.float32))
 _ROW_BYTES = sum(one.itemsize for one in _TYPES)
 
@@ -59,14 +61,15 @@ def bin_observations(
     `partitions` are files of admitted observations in the order in which they arrived. Groups are split into parts
     of at most `memory_bytes` of cells; the split depends on the group alone.
     """
-    parts = [part for group in groups for part in _parts(plan, group, memory_bytes // 4)]
+    parts = [part for group in groups for part in _parts(plan, group, memory_bytes // _PARTS_IN_MEMORY)]
     place = _Places(plan, parts)
+    cells = _Cells(max((int(plan.steps[part].sum()) for part in parts), default=0) * len(plan.variables))
     with _Waiting(len(parts), memory_bytes // 4, scratch) as waiting:
         for batch in prefetched(_batches(partitions), ahead=2):
             for part, rows in place.rows_of(batch):
                 waiting.add(part, rows)
         for index, stays in enumerate(parts):
-            binned = _binned(plan, stays, waiting.take(index), bool(waiting.taken_back[index]))
+            binned = _binned(plan, stays, waiting.take(index), bool(waiting.taken_back[index]), cells)
             if len(binned.stay):
                 yield binned
 
@@ -161,38 +164,53 @@ class _Places:
     """Where the row of a stay, time and variable belongs."""
 
     def __init__(self, plan: BinningPlan, parts: list[np.ndarray]) -> None:
-        self.plan = plan
         self.bin_us = plan.bin_hours * _US_PER_HOUR
         self.position = pd.Index(plan.stay_ids)
         self.variable = {name: index for index, name in enumerate(plan.variables)}
+        # The last place is that of stays that are not wanted, whose time begins and ends at once.
         n = len(plan.stay_ids)
         self.part = np.full(n + 1, -1, dtype=np.int32)
-        self.first_cell = np.zeros(n, dtype=np.int64)
+        self.first_cell = np.zeros(n + 1, dtype=np.int64)
         self.cells = np.zeros(len(parts), dtype=np.int64)
         for index, part in enumerate(parts):
             steps = plan.steps[part]
             self.part[part] = index
             self.first_cell[part] = np.cumsum(steps) - steps
             self.cells[index] = steps.sum()
-        self.first_us = plan.start_us + plan.first_bin * self.bin_us
+        self.first_us = np.append(plan.start_us + plan.first_bin * self.bin_us, 0)
+        self.begin_us = np.maximum(np.append(plan.start_us, 0), self.first_us)
+        last_us = self.first_us[:-1] + plan.steps * self.bin_us
+        self.end_us = np.append(np.minimum(plan.end_us, last_us), 0)
+        self.end_us[self.part < 0] = self.begin_us[self.part < 0]
 
     def rows_of(self, batch: _Batch) -> Iterator[tuple[int, _Rows]]:
         """(part, rows) for each part that has rows in the batch."""
-        position = np.append(self.position.get_indexer(pd.Index(batch.stays)), -1)
-        variable = np.append([self.variable.get(name, -1) for name in batch.variables], -1)
-        known = position[batch.stay]
-        if not ((position >= 0) & (self.part[position] >= 0)).any():
+        known = np.append(self.position.get_indexer(pd.Index(batch.stays)), -1)
+        if (self.part[known] < 0).all():
             return
+        variable = np.append([self.variable.get(name, -1) for name in batch.variables], -1)
         code = variable[batch.variable]
-        since = batch.time - self.first_us[known]
-        wanted = (known >= 0) & (code >= 0) & (since >= 0) & (batch.time < self.plan.end_us[known])
-        wanted &= (batch.time >= self.plan.start_us[known]) & (self.part[known] >= 0)
-        step = since // self.bin_us
-        wanted &= step < self.plan.steps[known]
-        rows = np.flatnonzero(wanted)
-        part = self.part[known[rows]]
-        cell = code[rows] * self.cells[part] + self.first_cell[known[rows]] + step[rows]
-        yield from _by_part(part, _Rows(cell, batch.time[rows], batch.value[rows]))
+        wanted = (batch.time >= self.begin_us[known][batch.stay]) & (batch.time < self.end_us[known][batch.stay])
+        wanted &= code >= 0
+        rows = _Located(known[batch.stay], code, batch.time, batch.value)
+        if not wanted.all():
+            rows = rows.take(np.flatnonzero(wanted))
+        part = self.part[rows.stay]
+        step = (rows.time - self.first_us[rows.stay]) // self.bin_us
+        cell = rows.code * self.cells[part] + self.first_cell[rows.stay] + step
+        yield from _by_part(part, _Rows(cell, rows.time, rows.value))
+
+
+class _Located(NamedTuple):
+    """Rows with the numbers of their stay and variable in the plan."""
+
+    stay: np.ndarray
+    code: np.ndarray
+    time: np.ndarray
+    value: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "_Located":
+        return _Located(*(column[rows] for column in self))
 
 
 def _by_part(part: np.ndarray, rows: _Rows) -> Iterator[tuple[int, _Rows]]:
@@ -261,11 +279,27 @@ class _Waiting:
         self.held[part] = []
 
 
-def _binned(plan: BinningPlan, part: np.ndarray, batches: Iterator[_Rows], taken_back: bool) -> BinnedStays:
+class _Cells:
+    """Room for the cells of one part after the other: memory that is new costs more than what is done in it."""
+
+    def __init__(self, size: int) -> None:
+        self._values = np.empty(size, dtype=np.float32)
+        self._times = np.empty(size, dtype=np.int64)
+
+    def emptied(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Values and times of so many cells, all of them without a row."""
+        values, times = self._values[:size], self._times[:size]
+        values.fill(np.nan)
+        times.fill(_NEVER)
+        return values, times
+
+
+def _binned(
+    plan: BinningPlan, part: np.ndarray, batches: Iterator[_Rows], taken_back: bool, room: _Cells
+) -> BinnedStays:
     steps = plan.steps[part]
     cells = int(steps.sum())
-    values = np.full(cells * len(plan.variables), np.nan, dtype=np.float32)
-    times = np.full(len(values), _NEVER, dtype=np.int64)
+    values, times = room.emptied(cells * len(plan.variables))
     kept: list[_Rows] = []
     for rows in batches:
         # Equal times count as newer: a later extract corrects an earlier one, a later row the one before it.

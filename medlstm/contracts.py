@@ -50,6 +50,16 @@ class DateCount:
         before = self.rules.get(rule, (action, 0, description))
         self.rules[rule] = (action if rows else before[0], before[1] + rows, description)
 
+    def add(self, later: "DateCount") -> None:
+        """Count what became of further rows too."""
+        self.rows_in += later.rows_in
+        self.admitted += later.admitted
+        self.quarantined += later.quarantined
+        self.exact_duplicates += later.exact_duplicates
+        self.newest_hours_ahead = max(self.newest_hours_ahead, later.newest_hours_ahead)
+        for rule, (action, rows, description) in later.rules.items():
+            self.note(rule, action, rows, description)
+
     def report(self, table: str, warnings: tuple[str, ...] = ()) -> ContractReport:
         outcomes = tuple(RuleOutcome(rule, *outcome) for rule, outcome in self.rules.items())
         return ContractReport(

@@ -81,7 +81,8 @@ def write_delivery(workspace: Workspace, delivery: Delivery) -> None:
     ]
     path = _file(workspace, delivery.extract_date)
     sweep_temporaries(path)
-    write_json({"files": files, "raw": delivery.raw}, path)
+    # A record of ten thousand files: one line is written ten times as fast as many.
+    write_json({"files": files, "raw": delivery.raw}, path, indent=None)
 
 
 def delivered_dates(workspace: Workspace) -> list[date]:

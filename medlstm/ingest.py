@@ -1,9 +1,8 @@
 """Landing folder to raw Parquet: every row as the text that was received, every file accounted for."""
 
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
@@ -36,8 +35,8 @@ from medlstm.lake import (
     write_table,
 )
 from medlstm.locking import date_lock
-from medlstm.prefetch import prefetched
-from medlstm.sources.landed import FileRead, Landed, LandingWarning, RowBatch, UnreadableFile
+from medlstm.prefetch import mapped, prefetched
+from medlstm.sources.landed import FilesRead, Landed, LandingWarning, RowBatch, UnreadableFile
 from medlstm.sources.landing import read_landing
 from medlstm.tables import OBSERVATION_CORE, dictionary_schema, raw_columns, raw_schema
 
@@ -112,14 +111,9 @@ def ingest_dates(
     workspace: Workspace, days: Sequence[date], config: Config, run: str | None = None, workers: int = 2
 ) -> Iterator[IngestSummary]:
     """As `ingest_date` for each of several dates in ascending order, `workers` threads at a time."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[IngestSummary]] = deque()
-        for planned in plan_dates(workspace, days):
-            waiting.append(pool.submit(ingest_planned, workspace, planned, config, run))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    yield from mapped(
+        lambda planned: ingest_planned(workspace, planned, config, run), plan_dates(workspace, days), workers
+    )
 
 
 def _plan(workspace: Workspace, extract_date: date, late: bool, reopen: bool) -> DeliveryPlan | None:
@@ -134,8 +128,10 @@ def _ingest_plan(workspace: Workspace, planned: PlannedDate, config: Config, run
     extract_date, plan = planned.extract_date, planned.plan
     if plan is None:
         return _kept(workspace, extract_date)
-    files = delivered_files(plan)
-    summary, written = _write_raw(workspace, extract_date, _landed(plan, config), config)
+    with ThreadPoolExecutor(1) as pool:
+        hashed = pool.submit(delivered_files, plan)
+        summary, written = _write_raw(workspace, extract_date, _landed(plan, config), config)
+        files = hashed.result()
     _write_unreadable(workspace, summary)
     sources = [one.source for one in files]
     append_audit(workspace, "ingest", extract_date, run or this_process(), written, sources)
@@ -162,10 +158,10 @@ def _prefixed(item: Landed, prefix: str) -> Landed:
             place = rows.column_names.index("source_file")
             names = pc.binary_join_element_wise(prefix, rows.column("source_file").cast(pa.string()), "")
             return RowBatch(table, rows.set_column(place, "source_file", names))
-        case FileRead(source_file):
-            return FileRead(prefix + source_file)
         case UnreadableFile(source_file, reason):
             return UnreadableFile(prefix + source_file, reason)
+        case FilesRead(source_files):
+            return FilesRead(tuple(prefix + name for name in source_files))
         case LandingWarning():
             return item
 
@@ -189,12 +185,12 @@ def _write_raw(
     with StagedTables() as staged:
         raw = {table: _RawWriter(staged, workspace, table, extract_date, config) for table in TABLES}
         # The next batch is read while one is compressed and written.
-        for item in prefetched(landed):
+        for item in prefetched(landed, ahead=3):
             match item:
                 case RowBatch(table, rows):
                     raw[table].add(rows)
-                case FileRead():
-                    files_read += 1
+                case FilesRead(source_files):
+                    files_read += len(source_files)
                 case UnreadableFile():
                     unreadable.append(item)
                 case LandingWarning(message):

@@ -49,13 +49,15 @@ class TableContract:
 
 @dataclass(frozen=True)
 class Judged:
-    """One chunk, by date in ascending order: admitted rows in the order of their keys, and the quarantined raw text.
+    """One chunk, by date in ascending order: admitted rows in the order of their keys, the quarantined raw text, and
+    what became of all rows.
 
     `quarantined` has `rule` (the first one broken) and `reason` (all of them).
     """
 
     admitted: dict[date, pa.Table]
     quarantined: dict[date, pa.Table]
+    counts: dict[date, DateCount]
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,12 @@ def judge(
     contract: TableContract,
     raw: pa.Table,
     admissions: Admissions,
-    counts: dict[date, DateCount],
     released: Mapping[date, frozenset[str]] = MappingProxyType({}),
 ) -> Judged:
     """Exact duplicates, types, suite, in this order; the same rows in any order give the same tables.
 
-    `raw` is one of `raw_chunks`; `counts` of its dates are added to; rules that a person `released` for a date admit
-    what they would quarantine. Raises ContractStopped where a check crashed,
-    MedlstmError should a row ever be lost.
+    `raw` is one of `raw_chunks`; rules that a person `released` for a date admit what they would quarantine. Chunks are
+    independent of each other. Raises ContractStopped where a check crashed, MedlstmError should a row ever be lost.
     """
     raw = _by_provenance(raw)
     typed = contract.cast(raw, admissions)
@@ -88,7 +88,7 @@ def judge(
     days = _Days(raw)
     broken = _with_releases(_broken(contract, typed, kept), days, kept, released)
     quarantine = _any([one.finding for one in broken if one.action == "quarantine"], len(kept))
-    _count(counts, days, raw, order[duplicate], kept, quarantine, broken, typed)
+    counts = _counted(days, raw, order[duplicate], kept, quarantine, broken, typed)
     admitted = days.split(_admitted(contract, typed, raw, kept[~quarantine]), kept[~quarantine])
     quarantined = days.split(_quarantined(raw, kept, broken, quarantine), kept[quarantine])
     written = sum(table.num_rows for part in (admitted, quarantined) for table in part.values())
@@ -97,7 +97,7 @@ def judge(
             f"{contract.table}: {raw.num_rows} rows in, but {written} admitted or quarantined and "
             f"{int(duplicate.sum())} exact duplicates; nothing was written"
         )
-    return Judged(admitted, quarantined)
+    return Judged(admitted, quarantined, counts)
 
 
 class _Days:
@@ -116,7 +116,7 @@ class _Days:
 
     def edges(self, rows: np.ndarray) -> np.ndarray:
         """Where each date begins, and the last one ends, in `rows` with their dates ascending."""
-        return np.searchsorted(self.code[rows], np.arange(len(self.dates) + 1))
+        return np.concatenate([[0], np.cumsum(self.bincount(rows))])
 
     def bincount(self, rows: np.ndarray) -> np.ndarray:
         return np.bincount(self.code[rows], minlength=len(self.dates))
@@ -308,8 +308,7 @@ def _any(findings: list[Finding], rows: int) -> np.ndarray:
     return failing
 
 
-def _count(
-    counts: dict[date, DateCount],
+def _counted(
     days: _Days,
     raw: pa.Table,
     duplicates: np.ndarray,
@@ -317,24 +316,27 @@ def _count(
     quarantine: np.ndarray,
     broken: list[_Broken],
     typed: Cast,
-) -> None:
+) -> dict[date, DateCount]:
+    counts = {}
     rows_in = days.bincount(np.arange(raw.num_rows))
     repeated, refused, admitted = (days.bincount(rows) for rows in (duplicates, kept[quarantine], kept[~quarantine]))
-    by_rule = [(one, days.bincount(kept[one.finding.rows])) for one in broken]
+    none = np.zeros(len(days.dates), dtype=np.int64)
+    by_rule = [(one, days.bincount(kept[one.finding.rows]) if one.finding.rows.any() else none) for one in broken]
     into = kept[~quarantine]
     ahead, edges = _column_rows(typed.columns["hours_ahead"], into), days.edges(into)
     for index, day in enumerate(days.dates):
-        count = counts[day]
-        count.rows_in += int(rows_in[index])
-        count.exact_duplicates += int(repeated[index])
-        count.quarantined += int(refused[index])
-        count.admitted += int(admitted[index])
         newest = ahead[edges[index] : edges[index + 1]]
-        if len(newest):
-            count.newest_hours_ahead = max(count.newest_hours_ahead, float(newest.max()))
+        counts[day] = DateCount(
+            rows_in=int(rows_in[index]),
+            admitted=int(admitted[index]),
+            quarantined=int(refused[index]),
+            exact_duplicates=int(repeated[index]),
+            newest_hours_ahead=float(newest.max(initial=-np.inf)),
+        )
         for one, rows in by_rule:
             if one.listed or rows[index]:
-                count.note(one.finding.rule, one.action, int(rows[index]), one.finding.description)
+                counts[day].note(one.finding.rule, one.action, int(rows[index]), one.finding.description)
+    return counts
 
 
 def _admitted(contract: TableContract, typed: Cast, raw: pa.Table, rows: np.ndarray) -> pa.Table:

@@ -194,9 +194,9 @@ def row_count(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
-def write_json(content: Any, path: Path) -> None:
-    """Write JSON atomically, keys sorted, so that equal content gives equal bytes."""
-    write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", path)
+def write_json(content: Any, path: Path, indent: int | None = 1) -> None:
+    """Write JSON atomically, keys sorted, so that equal content gives equal bytes; None: all in one line."""
+    write_text(json.dumps(content, indent=indent, sort_keys=True, ensure_ascii=False) + "\n", path)
 
 
 def read_json(path: Path) -> Any:

@@ -1,10 +1,13 @@
-"""One thread ahead: the next item is made while this one is used."""
+"""Items in their order, made by threads ahead of their use."""
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 _END = object()
 
@@ -48,6 +51,24 @@ def prefetched(items: Iterator[T], ahead: int = 1) -> Iterator[T]:
     finally:
         stopped.set()
         thread.join()
+
+
+def mapped(function: Callable[[S], T], items: Iterable[S], workers: int = 2) -> Iterator[T]:
+    """function(item) of each item, in their order, `workers` at a time by threads; an error is raised in its place.
+
+    No more than `workers` items are held beside the one that is used.
+    """
+    pool = ThreadPoolExecutor(workers)
+    waiting: deque[Future[T]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Failure:

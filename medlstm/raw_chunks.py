@@ -1,7 +1,7 @@
 """Raw partitions as chunks of bounded size, in the order in which they will be admitted."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +10,6 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medlstm.dictionaries import joined, pruned
@@ -50,9 +49,10 @@ def raw_chunks(
             yield joined(gathered)
             gathered, rows = [], 0
         if size > rows_per_chunk:
-            range_of = _stay_ranges(partition, rows_per_chunk)
-            held = _bytes_in_memory(partition) <= held_bytes
-            yield from _split_held(partition, range_of) if held else _split_spilled(partition, range_of, scratch)
+            if _bytes_in_memory(partition) <= held_bytes:
+                yield from _split_held(partition, rows_per_chunk)
+            else:
+                yield from _split_spilled(partition, rows_per_chunk, scratch)
             continue
         gathered += _batches(partition)
         rows += size
@@ -62,14 +62,19 @@ def raw_chunks(
 
 def _batches(partition: RawPartition) -> Iterator[pa.Table]:
     """Batches of the columns that have a value at all."""
-    metadata = pq.read_metadata(partition.path)
-    names = _filled(metadata)
-    with pq.ParquetFile(partition.path, read_dictionary=[name for name in names if name not in _NOT_TEXT]) as file:
-        if metadata.num_rows <= _BATCH_ROWS:
+    with _opened(partition) as file:
+        names = _filled(file.metadata)
+        if file.metadata.num_rows <= _BATCH_ROWS:
             yield file.read(columns=names, use_threads=False)
             return
         for batch in file.iter_batches(_BATCH_ROWS, columns=names):
             yield pa.table(batch)
+
+
+def _opened(partition: RawPartition) -> pq.ParquetFile:
+    metadata = pq.read_metadata(partition.path)
+    texts = [name for name in _filled(metadata) if name not in _NOT_TEXT]
+    return pq.ParquetFile(partition.path, metadata=metadata, read_dictionary=texts)
 
 
 def _filled(metadata: pq.FileMetaData) -> list[str]:
@@ -92,13 +97,18 @@ def _bytes_in_memory(partition: RawPartition) -> int:
     return int(metadata.num_rows * (4 * len(_filled(metadata)) + 8) + texts)
 
 
-def _split_held(partition: RawPartition, range_of: dict[str | None, int]) -> Iterator[pa.Table]:
-    rows = joined(list(_batches(partition)))
+def _split_held(partition: RawPartition, rows_per_chunk: int) -> Iterator[pa.Table]:
+    with _opened(partition) as file:
+        rows = joined([file.read(columns=_filled(file.metadata))])
+    range_of = _stay_ranges(_stay_counts([rows]), rows_per_chunk)
     for _, chosen in _by_range(rows, range_of):
         yield pruned(rows.take(pa.array(chosen)))
 
 
-def _split_spilled(partition: RawPartition, range_of: dict[str | None, int], scratch: Path) -> Iterator[pa.Table]:
+def _split_spilled(partition: RawPartition, rows_per_chunk: int, scratch: Path) -> Iterator[pa.Table]:
+    with pq.ParquetFile(partition.path, read_dictionary=["stay_id"]) as file:
+        stays = (pa.table(batch) for batch in file.iter_batches(_BATCH_ROWS, columns=["stay_id"]))
+        range_of = _stay_ranges(_stay_counts(stays), rows_per_chunk)
     scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         spills: dict[int, IO[bytes]] = {}
@@ -118,13 +128,19 @@ def _split_spilled(partition: RawPartition, range_of: dict[str | None, int], scr
             spills[part].close()
 
 
-def _stay_ranges(partition: RawPartition, rows_per_chunk: int) -> dict[str | None, int]:
-    """The range of each stay_id as received; stays that differ in surrounding blanks alone share one."""
+def _stay_counts(batches: Iterable[pa.Table]) -> dict[str | None, int]:
+    """The rows of each stay_id as received."""
     counts: dict[str | None, int] = {}
-    with pq.ParquetFile(partition.path, read_dictionary=["stay_id"]) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, columns=["stay_id"]):
-            for entry in pc.value_counts(batch.column(0).cast(pa.string())).to_pylist():
-                counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
+    for batch in batches:
+        stay = batch.column("stay_id").chunk(0)
+        rows = np.bincount(stay.indices.fill_null(len(stay.dictionary)).to_numpy())
+        for name, count in zip([*stay.dictionary.to_pylist(), None], rows.tolist(), strict=False):
+            counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def _stay_ranges(counts: dict[str | None, int], rows_per_chunk: int) -> dict[str | None, int]:
+    """The range of each stay_id as received; stays that differ in surrounding blanks alone share one."""
     received = list(counts)
     stripped = parse_text(pa.array(received, pa.string()).to_pandas().astype("str"))
     order = np.argsort(stripped.fillna("").to_numpy(dtype=object), kind="stable")

@@ -35,7 +35,7 @@ from medlstm.lake import (
 )
 from medlstm.limits import load_limits
 from medlstm.locking import date_locks
-from medlstm.prefetch import prefetched
+from medlstm.prefetch import mapped
 from medlstm.raw_chunks import RawPartition, has_values, raw_chunks
 from medlstm.releases import read_releases
 from medlstm.suites import judges_whole_table, load_suite
@@ -210,12 +210,12 @@ class _Run:
             self._begin(contract, partition)
         admissions = self._admissions(partitions) if table == "observations" else no_admissions
         held_bytes = int(self.config.workspace.memory_limit_gb * _HELD_BYTES_PER_GB)
-        chunks = prefetched(raw_chunks(partitions, limit, self.workspace.scratch, held_bytes))
+        chunks = raw_chunks(partitions, limit, self.workspace.scratch, held_bytes)
         released = {day: read_releases(self.workspace, table, day) for day in self.days}
-        judged = (judge(contract, chunk, admissions, self.counts[table], released) for chunk in chunks)
-        # The next chunk is read, and the last one compressed and written, while one is judged.
-        for one in prefetched(judged):
-            for day in one.admitted:
+        # Two chunks are judged while the one before them is compressed and written.
+        for one in mapped(lambda chunk: judge(contract, chunk, admissions, released), chunks):
+            for day, count in one.counts.items():
+                self.counts[table][day].add(count)
                 self.staged.write(self._admitted(table, day), compacted(one.admitted[day]))
                 self.staged.write(self._quarantine(table, day), compacted(one.quarantined[day]))
         for partition in partitions:

@@ -9,7 +9,7 @@ It yields, in an order that depends on the files alone (so that a rerun gives eq
 - `RowBatch`: rows of one table, at most about `BATCH_ROWS` of them. Every canonical column is text exactly as
   received (Arrow string, or dictionary of string where values repeat); `source_file` is the path within the landing
   folder and `source_row` the row's number in it, from 1. A canonical column that is left out is null.
-- `FileRead` once for every file read to its end, `UnreadableFile` for every file that was not, `LandingWarning` for
+- `FilesRead` for the files read to their end, `UnreadableFile` for every file that was not, `LandingWarning` for
   what a person should know.
 
 A source casts nothing, judges nothing and drops nothing: a line that it cannot split into columns is a row with the

@@ -18,7 +18,7 @@ from medlstm.sources.columns import UnfitFileError, as_text
 from medlstm.sources.joins import Lookup, joined_columns, make_lookup, with_joined
 from medlstm.sources.landed import (
     BATCH_ROWS,
-    FileRead,
+    FilesRead,
     Landed,
     LandingFolder,
     LandingWarning,
@@ -55,7 +55,7 @@ def read_mapped(landing: LandingFolder, mappings: list[CsvFileMapping], config: 
                 rows = _prepared(received, mapping, joins, counts)
                 for table in canonical_rows(rows, name, mapping, landing.extract_date, config):
                     yield RowBatch(mapping.table, table)
-            yield FileRead(name)
+            yield FilesRead((name,))
         except (UnfitFileError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
             yield UnreadableFile(name, _reason(error))
         for what, rows_affected in sorted(counts.items()):
@@ -126,15 +126,20 @@ class _Joins:
                         self._report(LandingWarning(f"{self.landing.extract_date}: {name}: {len(received.unparsed)} "
                                                     "lines do not fit the header and were not joined"))  # fmt: skip
                     yield received.columns
-                self._report(FileRead(name))
+                self._report(FilesRead((name,)))
             except (UnfitFileError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 self._report(UnreadableFile(name, _reason(error)))
 
-    def _report(self, report: FileRead | UnreadableFile | LandingWarning) -> None:
+    def _report(self, report: FilesRead | UnreadableFile | LandingWarning) -> None:
         """Once, although several mappings may join the same file; one that is also a table of its own tells itself."""
-        is_table = not isinstance(report, LandingWarning) and any(
-            fnmatch(report.source_file, mapping.pattern) for mapping in self.mappings
-        )
+        match report:
+            case FilesRead(source_files):
+                names = source_files
+            case UnreadableFile(source_file):
+                names = (source_file,)
+            case LandingWarning():
+                names = ()
+        is_table = any(fnmatch(name, mapping.pattern) for name in names for mapping in self.mappings)
         if report not in self.reports and not is_table:
             self.reports.append(report)
 

@@ -33,7 +33,7 @@ from medlstm.sources.fhir_resources import (
 )
 from medlstm.sources.joins import Lookup, make_lookup, with_joined
 from medlstm.sources.landed import (
-    FileRead,
+    FilesRead,
     Landed,
     LandingFolder,
     LandingWarning,
@@ -145,7 +145,7 @@ def _read_file(path: Path, kind: str, known: _Known, landing: LandingFolder, con
                    if not _is_resource(one, kind)]  # fmt: skip
             if bad:
                 yield RowBatch(_TABLES[kind], unparsed_rows(name, bad))
-        yield FileRead(name)
+        yield FilesRead((name,))
     except OSError as error:
         yield UnreadableFile(name, f"cannot be read to its end ({type(error).__name__}); is it complete?")
 

@@ -37,10 +37,10 @@ class RowBatch:
 
 
 @dataclass(frozen=True)
-class FileRead:
-    """A file that was read to its end."""
+class FilesRead:
+    """Files that were read to their end."""
 
-    source_file: str
+    source_files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class LandingWarning:
     message: str
 
 
-Landed = RowBatch | FileRead | UnreadableFile | LandingWarning
+Landed = RowBatch | FilesRead | UnreadableFile | LandingWarning
 
 
 def raw_rows(columns: dict[str, pa.Array | pa.ChunkedArray], source_file: str, source_row: np.ndarray) -> pa.Table:

@@ -22,7 +22,7 @@ from medlstm.source_config import MedsSource
 from medlstm.sources.columns import UnfitFileError, as_text, identifier_text, require
 from medlstm.sources.landed import (
     BATCH_ROWS,
-    FileRead,
+    FilesRead,
     Landed,
     LandingFolder,
     LandingWarning,
@@ -67,7 +67,7 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
         if fnmatch(name, source.metadata):
             try:
                 parents |= _parents(path)
-                yield FileRead(name)
+                yield FilesRead((name,))
             except (UnfitFileError, pa.ArrowException, OSError) as error:
                 yield UnreadableFile(name, _reason(error))
         elif fnmatch(name, source.data):
@@ -80,7 +80,7 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
         try:
             for events in _whole_subjects(path, source):
                 yield from _rows(events, name, book, counts, config)
-            yield FileRead(name)
+            yield FilesRead((name,))
         except (UnfitFileError, pa.ArrowException, OSError) as error:
             yield UnreadableFile(name, _reason(error))
     for what, number in sorted((+counts).items()):

@@ -21,7 +21,7 @@ from medlstm.source_config import WideParquetSource
 from medlstm.sources.columns import UnfitFileError, as_text, hours_of, identifier_text, repeated, require
 from medlstm.sources.landed import (
     BATCH_ROWS,
-    FileRead,
+    FilesRead,
     Landed,
     LandingFolder,
     LandingWarning,
@@ -65,7 +65,7 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
         if path in broken:
             yield UnreadableFile(landing.name(path), broken[path])
         elif path in {*static, *dynamic, *outcomes}:
-            yield FileRead(landing.name(path))
+            yield FilesRead((landing.name(path),))
     unknown = len(landing.files) - len({*static, *dynamic, *outcomes})
     if unknown:
         yield LandingWarning(

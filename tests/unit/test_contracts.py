@@ -335,12 +335,15 @@ def _judged(contract, raw, rows_per_chunk, held_bytes=0):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "raw.parquet"
         write_table(raw, path)
-        counts = {DAY: DateCount()}
         chunks = raw_chunks([RawPartition(DAY, path)], rows_per_chunk, Path(folder), held_bytes)
-        parts = [judge(contract, chunk, no_admissions, counts) for chunk in chunks]
+        parts = [judge(contract, chunk, no_admissions) for chunk in chunks]
+    count = DateCount()
+    for part in parts:
+        for of_chunk in part.counts.values():
+            count.add(of_chunk)
     admitted = [row for part in parts for row in part.admitted.get(DAY, _NONE).to_pylist()]
     quarantined = [row for part in parts for row in part.quarantined.get(DAY, _NONE).to_pylist()]
-    return admitted, quarantined, counts[DAY]
+    return admitted, quarantined, count
 
 
 def _counted(count):

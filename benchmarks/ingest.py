@@ -18,6 +18,7 @@ import statistics
 import tarfile
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -132,13 +133,13 @@ def measure(data: Path, folder: Path, repeats: int) -> dict[str, Any]:
         landing = root / "landing" / DAY.isoformat()
         stays = write_records(data, landing)
         limits = machine_limits(root)
-        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
             for _ in range(repeats):
                 for one in CONTENDERS:
                     shutil.rmtree(root / "lake", ignore_errors=True)
                     # Only medlstm waits until its files are on the disk: not for what the one before it left in memory.
                     os.sync()
-                    took, rows[one], told = pool.apply(timed, (one, landing, root))
+                    took, rows[one], told = pool.submit(timed, one, landing, root).result()
                     seconds[one].append(took)
                     counts |= told
         input_bytes = folder_bytes(landing)

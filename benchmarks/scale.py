@@ -13,6 +13,7 @@ import multiprocessing
 import resource
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -172,9 +173,8 @@ def _measure(rows: int, memory_limit_gb: float, folder: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=folder) as root:
         days = write_hospital(Path(root), rows)
         limits = machine_limits(Path(root))
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(1) as pool:
-            result = pool.apply(run_chain, (root, days, rows, memory_limit_gb))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            result = pool.submit(run_chain, root, days, rows, memory_limit_gb).result()
     sizes = result["bytes"]
     written = sizes["raw"] + sizes["admitted"] + sizes["sequences"]
     total = sum(result["seconds"][step] for step in ("ingest", "contract", "as_of_and_binning"))

@@ -158,8 +158,10 @@ def _by_range(batch: pa.Table, range_of: dict[str | None, int]) -> Iterator[tupl
     stay = joined([batch.select(["stay_id"])]).column(0).chunk(0)
     lookup = np.array([range_of.get(text, 0) for text in [*stay.dictionary.to_pylist(), None]], dtype=np.int32)
     parts = lookup[stay.indices.fill_null(-1).to_numpy()]
-    for part in np.unique(parts):
-        yield int(part), np.flatnonzero(parts == part)
+    for part in sorted(set(lookup.tolist())):
+        chosen = np.flatnonzero(parts == part)
+        if len(chosen):
+            yield part, chosen
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -1,6 +1,6 @@
 """Killed at any instant, a rerun gives byte-identical tables and leaves nothing for readers to trip over.
 
-MEDLSTM_KILLS sets how many kills (25), MEDLSTM_KILL_SEED which instants.
+MEDLSTM_KILLS sets how many kills (50), MEDLSTM_KILL_SEED which instants.
 """
 
 import json
@@ -17,7 +17,7 @@ from tests.faults.killed_chain import DAYS
 
 
 def test_a_rerun_after_sigkill_gives_byte_identical_tables(tmp_path):
-    kills, seed = os.environ.get("MEDLSTM_KILLS", "25"), os.environ.get("MEDLSTM_KILL_SEED", "0")
+    kills, seed = os.environ.get("MEDLSTM_KILLS", "50"), os.environ.get("MEDLSTM_KILL_SEED", "0")
     command = [sys.executable, "-m", "tests.faults.killed_chain", str(tmp_path), kills, seed]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -19,6 +19,7 @@ from medlstm.limits import load_limits
 from medlstm.raw_chunks import RawPartition, raw_chunks
 from medlstm.suites import load_suite
 from medlstm.tables import raw_schema
+from medlstm.units import unit_table
 from medlstm.validate import StoppedDate, read_contract_reports, validate_date, validate_dates
 
 DAY = date(2026, 3, 29)
@@ -232,6 +233,14 @@ def test_a_wrong_limits_table_names_its_line(tmp_path, text, message):
     (tmp_path / "mine" / "limits.csv").write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_limits(_config(suites_folder="mine"), tmp_path)
+
+
+def test_every_variable_that_codes_are_mapped_to_has_limits_in_its_own_unit():
+    table, limits = unit_table(), load_limits(_config(), Path())
+    without_unit = ("{score}", "{INR}", "[pH]")
+    for variable, unit in table.units.items():
+        stated = limits.by_variable[variable].unit
+        assert table.ucum(stated) == unit or (stated == "1" and unit in without_unit), variable
 
 
 def test_a_crashed_check_stops_and_says_that_it_says_nothing_of_the_data(hold_stays, tmp_path):

@@ -98,6 +98,22 @@ def test_nothing_after_the_moment_of_a_prediction_changes_it(name):
         assert not np.array_equal(before.remaining.survival, other.remaining.survival)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device to compare with the CPU")
+@pytest.mark.parametrize("name", model_names())
+def test_a_gpu_predicts_and_trains_as_the_cpu_does(name):
+    """Predictions of the same weights within 1e-4; weights that were trained there predict on the CPU."""
+    generator = np.random.default_rng(1)
+    sequences = _stays(generator.uniform(48, 120, 200), np.zeros(200, dtype=bool))
+    asked, cuda = _every_day(sequences), torch.device("cuda")
+    fitted = fit_model(sequences, _every_day, _config(name, training={"max_epochs": 2, "device": "cuda"}))
+    stays = arrange(sequences, fitted.spec)
+    on_cpu = predict(fitted.network, stays, asked, CPU)
+    on_gpu = predict(fitted.network.to(cuda), stays, asked, cuda)
+    np.testing.assert_allclose(on_gpu.remaining.survival, on_cpu.remaining.survival, atol=1e-4)
+    np.testing.assert_allclose(on_gpu.days, on_cpu.days, atol=1e-4)
+    np.testing.assert_allclose(on_gpu.mortality, on_cpu.mortality, atol=1e-4)
+
+
 def _kappa_beyond_elapsed_time(sequences):
     """Bootstrap bounds, over stays, of the model's kappa less that of the best guess from elapsed time alone."""
     fitted = fit_model(sequences, _every_day, _config())

@@ -10,6 +10,7 @@ Nothing of the test sets is read before all models are fitted.
 
 import argparse
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from medlstm.config import Config
 from medlstm.ensembling import FittedModel, fit_blend, fit_model
 from medlstm.models.ensemble import Ensemble
 from medlstm.sequences import StaySequences
+from medlstm.subgroups import SubgroupScore, score_subgroups
 
 FEATURES = {"numeric": ["age", "height"], "categorical": ["gender", "icu_type"]}
 MODEL = {
@@ -56,6 +58,9 @@ def main() -> None:
     with threadpool_limits(options.threads):
         result = run(options.data, options.train.split(","), options.test.split(","), options.seeds)
     show(result, COLUMNS)
+    for one in result["subgroups"]:
+        print(f"{one['attribute']}: {one['group']}".ljust(45) + f"{one['stays']:5d} stays, MAE {one['mae_days']:.2f} days, "
+              f"{one['coverage']:.1%} within the 90 % interval")  # fmt: skip
     if options.json:
         write(options.json, result)
 
@@ -82,6 +87,7 @@ def run(folder: Path, train: list[str], test: list[str], seeds: int) -> dict[str
         result[name] |= {"seconds_score": seconds, "seconds_score_sd": 0.0}
     result["default"] = dict(result[config.model.name])
     result["default"]["model"] = config.model.name
+    result["subgroups"] = [asdict(one) for one in by_subgroup(fitted["blend"], predictions["blend"], tested)]
     result["paired_bootstrap"] = {
         f"{name}_against_gbm": against(predictions[name], predictions["gbm"], tested) for name in ("blend", "lstm")
     }
@@ -138,6 +144,21 @@ def score(model: FittedModel, predictions: Predictions, tested: StaySequences) -
         "coverage_90": metrics.interval_coverage(lower, upper, actual),
         "width_90_days": metrics.interval_width(lower, upper),
     }
+
+
+def by_subgroup(model: FittedModel, predictions: Predictions, tested: StaySequences) -> tuple[SubgroupScore, ...]:
+    """MAE and interval coverage of stays of known length by gender, age, and kind of intensive care unit."""
+    actual = tested.stays["los_days"].to_numpy(dtype=np.float64)
+    known = ~np.isnan(actual)
+    elapsed = np.full(len(tested), HOURS / 24)
+    lower, upper = model.interval.bounds(predictions, elapsed)
+    remaining = np.maximum(actual - HOURS / 24, 0)
+    errors = np.abs(HOURS / 24 + predictions.days - actual)
+    held = (lower <= remaining) & (remaining <= upper)
+    return score_subgroups(
+        tested.stays, FEATURES["categorical"], FEATURES["numeric"], np.flatnonzero(known), elapsed[known],
+        errors[known], held[known],
+    )  # fmt: skip
 
 
 def score1_threshold(model: FittedModel) -> float:

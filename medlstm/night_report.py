@@ -187,6 +187,10 @@ def _model_card(record: ModelRecord | None, predictions: pd.DataFrame) -> ModelC
         interval_coverage=record.interval.coverage,
         stale=bool(predictions["stale"].iloc[0]),
         note=record.note,
+        test_stays=record.test.stays,
+        test_mae_days=record.test.mae_days,
+        test_coverage=record.test.coverage,
+        subgroups=record.test.subgroups,
     )
 
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from medlstm import plots
+from medlstm.subgroups import SubgroupScore
 
 DASH = "–"
 MAX_NIGHTS_IN_TABLE = 60
@@ -91,6 +92,10 @@ class ModelCard:
     interval_coverage: float
     stale: bool
     note: str
+    test_stays: int
+    test_mae_days: float
+    test_coverage: float
+    subgroups: tuple[SubgroupScore, ...]
 
 
 @dataclass(frozen=True)
@@ -159,9 +164,15 @@ def render_report(report: NightReport) -> str:
         top_variables=_finite_variables(report.top_variables),
         caught_rules=caught,
         quiet_rules=len(report.rules) - len(caught),
+        subgroups=_shown_subgroups(report),
         quarantined=sum(counts.quarantined for counts in report.tables),
         figures=_figures(report, nights, caught),
     )
+
+
+def _shown_subgroups(report: NightReport) -> list[SubgroupScore]:
+    found = report.model.subgroups if report.model else ()
+    return [one for one in found if one.stays >= report.min_group_size]
 
 
 def _environment() -> Environment:

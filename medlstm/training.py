@@ -1,6 +1,6 @@
 """Train a model, and judge it on stays that nothing was fitted on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -17,17 +17,19 @@ from medlstm.metrics import interval_coverage, mean_absolute_error
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
+from medlstm.subgroups import SubgroupScore, score_subgroups
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Errors at the nightly points of discharged stays that no weight was fitted on."""
+    """Errors at the nightly points of discharged stays that no weight was fitted on; `subgroups` of the test stays."""
 
     stays: int
     points: int
     mae_days: float
     median_mae_days: float
     coverage: float
+    subgroups: tuple[SubgroupScore, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,18 @@ def evaluate(
     points: NightlyPoints,
     device: torch.device,
 ) -> Evaluation:
-    """MAE in days beside the constant median's, and the coverage of the intervals, at the given points."""
+    """MAE in days beside the constant median's, and the coverage of the intervals, at the given points and in groups
+    of the stays."""
     predicted = predict(network, stays, points, device)
     actual = within_horizon(points.remaining_days, network.spec)
     elapsed = elapsed_days(stays.sequences, points)
-    return _evaluation(predicted, actual, elapsed, len(np.unique(points.stay)), interval, baseline_median_days)
+    whole = _evaluation(predicted, actual, elapsed, len(np.unique(points.stay)), interval, baseline_median_days)
+    lower, upper = interval.bounds(predicted, elapsed)
+    subgroups = score_subgroups(
+        stays.sequences.stays, list(network.spec.categories), list(network.spec.numeric), points.stay, elapsed,
+        np.abs(predicted.days - actual), (lower <= actual) & (actual <= upper),
+    )  # fmt: skip
+    return replace(whole, subgroups=subgroups)
 
 
 def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:

@@ -19,6 +19,7 @@ from medlstm.report import (
     TableCounts,
     render_report,
 )
+from medlstm.subgroups import SubgroupScore
 
 VOID = {"meta", "wbr", "img", "br", "link", "hr", "input"}
 
@@ -100,7 +101,8 @@ def full() -> NightReport:
         interval_coverage=0.9,
         losses=tuple(LossPoint(epoch, 1 / epoch, 1.2 / epoch + epoch / 50) for epoch in range(1, 15)),
         model=ModelCard("v7", date(2026, 11, 18), "lstm 2 x 64", "smooth_log", 61234, 2500, 150, 1.9, 2.6, 0.9, False,
-                        ""),
+                        "", 310, 1.94, 0.891, (SubgroupScore("ward", "burns", 40, 160, 3.21, 0.823),
+                                               SubgroupScore("age", "80 years and more", 4, 9, 1.5, 0.999))),
         top_variables=(("heart_rate", 0.61), ("age", 0.4)),
         min_group_size=5,
     )
@@ -119,6 +121,11 @@ def page(html: str) -> Page:
 def empty(full: NightReport) -> NightReport:
     return replace(full, warnings=(), tables=(), rules=(), unreadable_files=(), scored_stays=0, group_column=None,
                    groups=(), nights=(), pairs=(), losses=(), model=None, top_variables=())
+
+
+def test_the_model_is_shown_by_group_of_patients_without_small_ones(page: Page) -> None:
+    assert page.row("ward: burns") == ["ward: burns", "40", "3.21", "82.3 %"]
+    assert not any(row and row[0].startswith("age:") for row in page.cells)
 
 
 def test_page_loads_nothing_from_outside(html: str, page: Page) -> None:

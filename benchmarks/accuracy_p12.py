@@ -59,8 +59,8 @@ def main() -> None:
         result = run(options.data, options.train.split(","), options.test.split(","), options.seeds)
     show(result, COLUMNS)
     for one in result["subgroups"]:
-        print(f"{one['attribute']}: {one['group']}".ljust(45) + f"{one['stays']:5d} stays, MAE {one['mae_days']:.2f} days, "
-              f"{one['coverage']:.1%} within the 90 % interval")  # fmt: skip
+        group = f"{one['attribute']}: {one['group']}".ljust(45)
+        print(f"{group}{one['stays']:5d} stays, MAE {one['mae_days']:.2f} days, {one['coverage']:.1%} within the interval")
     if options.json:
         write(options.json, result)
 

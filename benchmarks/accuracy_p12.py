@@ -60,7 +60,7 @@ def main() -> None:
     show(result, COLUMNS)
     for one in result["subgroups"]:
         group = f"{one['attribute']}: {one['group']}".ljust(45)
-        print(f"{group}{one['stays']:5d} stays, MAE {one['mae_days']:.2f} days, {one['coverage']:.1%} within the interval")
+        print(f"{group}{one['stays']:5d} stays, MAE {one['mae_days']:.2f} days, coverage {one['coverage']:.1%}")
     if options.json:
         write(options.json, result)
 

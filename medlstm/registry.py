@@ -43,22 +43,23 @@ class ModelRecord(BaseModel):
 
 def save_model(workspace: Workspace, model: TrainedModel, as_of: date, promoted: bool, note: str) -> ModelRecord:
     """Write the weights, then the record, then list the version: a crash in between leaves no half model listed."""
-    weights = safetensors.torch.save(model.network.state_dict())
+    fitted = model.fitted
+    weights = safetensors.torch.save(fitted.network.state_dict())
     version = f"{as_of.isoformat()}-{hashlib.sha256(weights).hexdigest()[:8]}"
     record = ModelRecord(
         version=version,
         trained_as_of=as_of,
         promoted=promoted,
         note=note,
-        spec=model.spec,
-        interval=model.interval,
-        baseline_median_days=model.baseline_median_days,
-        parameters=sum(parameter.numel() for parameter in model.network.parameters()),
-        training_stays=model.training_stays,
-        censored_stays=model.censored_stays,
+        spec=fitted.spec,
+        interval=fitted.interval,
+        baseline_median_days=fitted.baseline_median_days,
+        parameters=sum(parameter.numel() for parameter in fitted.network.parameters()),
+        training_stays=fitted.training_stays,
+        censored_stays=fitted.censored_stays,
         validation=model.validation,
         test=model.test,
-        losses=model.losses,
+        losses=fitted.losses,
     )
     folder = workspace.models / version
     write_bytes(weights, folder / "model.safetensors")

@@ -52,11 +52,11 @@ def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Pro
         except ModelUnavailable as error:
             return TrainSummary(as_of, None, False, str(error))
         decision = decide(model.test, _judge_champion(workspace, as_of, config, sequences))
-    note = decision.note + ("; training was cut short by training.max_minutes" if model.reached_deadline else "")
+    note = decision.note + ("; training was cut short by training.max_minutes" if model.fitted.reached_deadline else "")
     record = save_model(workspace, model, as_of, decision.promoted, note)
     return TrainSummary(
-        as_of, record.version, record.promoted, note, model.training_stays, model.censored_stays,
-        len(model.losses), model.test,
+        as_of, record.version, record.promoted, note, model.fitted.training_stays, model.fitted.censored_stays,
+        len(model.fitted.losses), model.test,
     )  # fmt: skip
 
 

@@ -11,11 +11,10 @@ from medlstm.config import Config
 from medlstm.devices import choose_device
 from medlstm.ensembling import FittedModel, fit_model, points_known, split_of, within_horizon
 from medlstm.errors import ModelUnavailable
-from medlstm.gradient import EpochLoss, Progress
+from medlstm.gradient import Progress
 from medlstm.intervals import Interval
 from medlstm.metrics import interval_coverage, mean_absolute_error
 from medlstm.models.ensemble import Ensemble
-from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
 from medlstm.subgroups import SubgroupScore, score_subgroups
 
@@ -34,21 +33,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A fitted network on the CPU, and what is needed to use and to judge it.
+    """A fitted model and how it did: `validation` judges each member on the stays that it stopped on."""
 
-    `validation` judges each member on the stays that it stopped on.
-    """
-
-    spec: ModelSpec
-    network: Ensemble
-    interval: Interval
-    baseline_median_days: float
-    training_stays: int
-    censored_stays: int
+    fitted: FittedModel
     validation: Evaluation
     test: Evaluation
-    losses: tuple[EpochLoss, ...]
-    reached_deadline: bool
 
 
 def train_model(
@@ -66,18 +55,8 @@ def train_model(
     points = nightly_points_of_discharged(test, cutoff)
     device = choose_device(config.training.device)
     stays = arrange(test, fitted.spec)
-    return TrainedModel(
-        spec=fitted.spec,
-        network=fitted.network,
-        interval=fitted.interval,
-        baseline_median_days=fitted.baseline_median_days,
-        training_stays=fitted.training_stays,
-        censored_stays=fitted.censored_stays,
-        validation=_judge_out_of_fold(fitted),
-        test=evaluate(fitted.network, fitted.interval, fitted.baseline_median_days, stays, points, device),
-        losses=fitted.losses,
-        reached_deadline=fitted.reached_deadline,
-    )
+    tested = evaluate(fitted.network, fitted.interval, fitted.baseline_median_days, stays, points, device)
+    return TrainedModel(fitted, _judge_out_of_fold(fitted), tested)
 
 
 def nightly_points_of_discharged(sequences: StaySequences, cutoff: datetime) -> NightlyPoints:

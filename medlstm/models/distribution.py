@@ -56,14 +56,6 @@ class RemainingStay:
         inside = ((self.survival[:, 1:] + self.survival[:, :-1]) / 2) @ widths
         return inside + self.survival[:, -1] * self.tail_days
 
-    def geometric_mean(self) -> np.ndarray:
-        """exp(E[log(1 + days)]) - 1 [m], which has the least squared error on the log scale."""
-        edges = self.edges_days
-        # The mean of log(1 + x) over a bin, from its antiderivative (1 + x) log(1 + x) - x.
-        area = (1 + edges) * np.log1p(edges) - edges
-        inside = (self.survival[:, :-1] - self.survival[:, 1:]) @ (np.diff(area) / np.diff(edges))
-        return np.expm1(inside + self.survival[:, -1] * np.log1p(edges[-1] + self.tail_days))
-
     def after(self, passed_days: np.ndarray) -> "RemainingStay":
         """The distribution of what remains once so many days [m] have passed and the stay has not ended."""
         reached = 1 - self.ended_within(passed_days)

@@ -88,9 +88,9 @@ def test_model_beats_the_median_by_far_where_the_answer_is_in_the_data(trained):
     _, _, model = trained
     assert model.test.mae_days < 0.6 * model.test.median_mae_days
     assert model.validation.mae_days < 0.6 * model.validation.median_mae_days
-    assert model.censored_stays > 0
+    assert model.fitted.censored_stays > 0
     assert 0.7 <= model.test.coverage <= 1.0
-    assert model.losses[-1].validation_loss < model.losses[0].validation_loss
+    assert model.fitted.losses[-1].validation_loss < model.fitted.losses[0].validation_loss
 
 
 def test_same_seed_gives_the_same_weights(trained):
@@ -98,8 +98,8 @@ def test_same_seed_gives_the_same_weights(trained):
     config = _config(training={"min_stays": 20, "max_epochs": 2})
     sequences = load_sequences(place.sequences(LAST))
     first, second = (train_model(sequences, config, config.cutoff_instant(LAST)) for _ in range(2))
-    for name, weights in first.network.state_dict().items():
-        assert weights.equal(second.network.state_dict()[name])
+    for name, weights in first.fitted.network.state_dict().items():
+        assert weights.equal(second.fitted.network.state_dict()[name])
 
 
 @pytest.mark.parametrize("head", ["mse", "mae", "msle"])
@@ -122,8 +122,8 @@ def test_every_kind_of_model_trains_scores_and_comes_back_from_its_file(trained,
     other = Workspace(tmp_path)
     record = save_model(other, model, LAST, promoted=True, note="")
     assert load_records(other, LAST) == [record]
-    stays = arrange(sequences, model.spec)
-    mine = predict(model.network, stays, last_points(sequences), torch.device("cpu"))
+    stays = arrange(sequences, model.fitted.spec)
+    mine = predict(model.fitted.network, stays, last_points(sequences), torch.device("cpu"))
     theirs = predict(load_network(other, record), stays, last_points(sequences), torch.device("cpu"))
     np.testing.assert_array_equal(mine.remaining.survival, theirs.remaining.survival)
     np.testing.assert_array_equal(mine.mortality, theirs.mortality)

@@ -45,7 +45,8 @@ class ContractsSection(Section):
 
     `max_share_by_table` overrides the maximum for single tables. A feed is low when it has less than
     `min_volume_share` of the rows that were usual (the median of the last `volume_dates` dates), and silent when its
-    newest row is more than `max_silence_hours` older than the end of the extract date.
+    newest row is more than `max_silence_hours` older than the end of the extract date. `data_docs` writes Great
+    Expectations' pages too, which load their looks from the internet when they are opened.
     """
 
     max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.2
@@ -57,6 +58,7 @@ class ContractsSection(Section):
     freshness_action: Literal["warn", "stop", "off"] = "warn"
     max_silence_hours: Annotated[float, Field(gt=0, le=8760)] = 36
     suites_folder: str | None = None
+    data_docs: bool = False
 
 
 class SequencesSection(Section):

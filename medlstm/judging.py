@@ -13,7 +13,7 @@ from medlstm.casting import MISSING_TIME, Admissions, Cast, Column, Finding, Tex
 from medlstm.config import Config
 from medlstm.contracts import DateCount
 from medlstm.errors import MedlstmError
-from medlstm.limits import LOWER, UPPER, Limits
+from medlstm.limits import LOWER, UPPER, VARIABLE_RULE, Limits
 from medlstm.raw_chunks import text_names
 from medlstm.suites import Suite, SuiteExpectation, applicable, failing_rows
 from medlstm.tables import PROVENANCE, RETRACTED, admitted_schema
@@ -249,7 +249,7 @@ def _by_variable(
     found = []
     for code in np.unique(codes[rows]):
         name = str(variable.distinct[code])
-        finding = Finding(f"{name}_impossible", contract.limits.describe(name), rows & (codes == code))
+        finding = Finding(VARIABLE_RULE.format(variable=name), contract.limits.describe(name), rows & (codes == code))
         found.append(_Broken(finding, meta.action, listed=False))
     return found
 

@@ -12,6 +12,8 @@ from medlstm.config import Config
 from medlstm.errors import ConfigError
 
 LOWER, UPPER = "lower_limit", "upper_limit"
+# The name of the rule that a variable's value outside its limits breaks.
+VARIABLE_RULE = "{variable}_impossible"
 _COLUMNS = ["variable", "unit", "lower", "upper", "source"]
 _NAME = "limits.csv"
 

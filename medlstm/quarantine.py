@@ -10,7 +10,7 @@ from medlstm.contracts import ContractReport
 from medlstm.deliveries import delivered_dates
 from medlstm.errors import MedlstmError
 from medlstm.lake import Workspace, partition_dates, partition_file
-from medlstm.limits import load_limits
+from medlstm.limits import VARIABLE_RULE, load_limits
 from medlstm.releases import add_release
 from medlstm.suites import load_suite
 from medlstm.validate import TABLES, validate_date
@@ -93,7 +93,7 @@ def _require_releasable(workspace: Workspace, table: str, rule: str, config: Con
         raise MedlstmError(f"table = {table!r}: must be one of {', '.join(TABLES)}")
     suite = load_suite(table, config, workspace.root)
     by_name = {one.meta.rule: one for one in suite.expectations if not one.meta.by_variable}
-    limited = {f"{name}_impossible" for name in load_limits(config, workspace.root).by_variable}
+    limited = {VARIABLE_RULE.format(variable=name) for name in load_limits(config, workspace.root).by_variable}
     if rule in by_name and by_name[rule].type != _NEEDED:
         return
     if table == "observations" and rule in limited:

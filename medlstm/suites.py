@@ -152,7 +152,7 @@ def _validate(frame: pd.DataFrame, expectations: Sequence[SuiteExpectation]) -> 
         raise _unknown(error) from error
     # A batch of a data source would be hashed twice, which takes as long as the checks themselves.
     engine = PandasExecutionEngine(batch_data_dict={"rows": frame})
-    results: list[Any] = Validator(execution_engine=engine, data_context=_context()).graph_validate(
+    results: list[Any] = Validator(execution_engine=engine, data_context=gx_context()).graph_validate(
         configurations=suite.expectation_configurations, runtime_configuration={"result_format": "COMPLETE"}
     )
     by_position = {result.expectation_config.meta["position"]: result for result in results}
@@ -164,8 +164,9 @@ def _unknown(error: Exception) -> ConfigError:
 
 
 @cache
-def _context() -> Any:
-    """One ephemeral context a process: making one takes longer than checking a small table."""
+def gx_context() -> Any:
+    """Great Expectations without files, telemetry or progress bars; one ephemeral context a process, since making one
+    takes longer than checking a small table."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig

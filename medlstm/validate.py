@@ -19,6 +19,7 @@ from medlstm.contracts import (
     stop_above_limit,
     stop_if_told,
 )
+from medlstm.data_docs import write_data_docs
 from medlstm.deliveries import read_delivery
 from medlstm.dictionaries import compacted
 from medlstm.errors import ContractStopped, MedlstmError
@@ -115,7 +116,7 @@ def validate_dates(
     contracts = _contracts(workspace, config)
     for group in validation_groups(workspace, days, config):
         with date_locks(workspace, group), StagedTables() as staged:
-            judging = _Run(workspace, group, config, staged, run or this_process())
+            judging = _Run(workspace, group, config, staged, contracts, run or this_process())
             for table in TABLES:
                 judging.judge_table(contracts[table])
             for day in group:
@@ -187,13 +188,20 @@ class _Run:
     """A group of dates on its way through the contracts; nothing is in place before `settle`."""
 
     def __init__(
-        self, workspace: Workspace, days: list[date], config: Config, staged: StagedTables, run: str
+        self,
+        workspace: Workspace,
+        days: list[date],
+        config: Config,
+        staged: StagedTables,
+        contracts: dict[str, TableContract],
+        run: str,
     ) -> None:
         self.workspace = workspace
         self.run = run
         self.days = days
         self.config = config
         self.staged = staged
+        self.contracts = contracts
         self.counts = {table: {day: DateCount() for day in days} for table in TABLES}
 
     def judge_table(self, contract: TableContract) -> None:
@@ -256,7 +264,7 @@ class _Run:
         # Observations last: their partition marks the date as admitted.
         written += self.staged.commit([self._admitted(table, day) for table in TABLES])
         append_audit(self.workspace, "validate", day, self.run, written)
-        _write_reports(self.workspace, reports, day)
+        self._write_reports(reports, day)
         return ValidationSummary(day, reports)
 
     def _check(
@@ -272,21 +280,24 @@ class _Run:
             stop_above_limit(report, self.config, day)
         except ContractStopped:
             self.staged.commit([self._quarantine(report.table, day)])
-            _write_reports(self.workspace, reports, day)
+            self._write_reports(reports, day)
             raise
+
+    def _write_reports(self, reports: tuple[ContractReport, ...], day: date) -> None:
+        delivery = read_delivery(self.workspace, day)
+        path = _report_file(self.workspace, day)
+        sweep_temporaries(path)
+        raw = delivery.raw if delivery else {}
+        write_json({"reports": [asdict(report) for report in reports], "raw": raw}, path)
+        if self.config.contracts.data_docs:
+            for report in reports:
+                write_data_docs(self.workspace, self.contracts[report.table], report, day)
 
     def _admitted(self, table: str, day: date) -> Path:
         return partition_file(self.workspace.admitted(table), day)
 
     def _quarantine(self, table: str, day: date) -> Path:
         return partition_file(self.workspace.quarantine(table), day)
-
-
-def _write_reports(workspace: Workspace, reports: tuple[ContractReport, ...], day: date) -> None:
-    delivery = read_delivery(workspace, day)
-    raw = delivery.raw if delivery else {}
-    sweep_temporaries(_report_file(workspace, day))
-    write_json({"reports": [asdict(report) for report in reports], "raw": raw}, _report_file(workspace, day))
 
 
 def _report_file(workspace: Workspace, day: date) -> Path:

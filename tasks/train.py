@@ -11,9 +11,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
 
 from medlstm.config import load_config
+from medlstm.gradient import EpochLoss
 from medlstm.lake import Workspace
 from medlstm.retraining import TrainSummary, train_night
-from medlstm.training import EpochLoss
 from tasks.progress import report_progress
 
 logger = logging.getLogger("medlstm.tasks")

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -241,6 +242,22 @@ def test_every_variable_that_codes_are_mapped_to_has_limits_in_its_own_unit():
     for variable, unit in table.units.items():
         stated = limits.by_variable[variable].unit
         assert table.ucum(stated) == unit or (stated == "1" and unit in without_unit), variable
+
+
+def test_data_docs_are_written_when_asked_for_and_hold_counts_alone(tmp_path, hold_observations):
+    rows = [("secret-stay", "2026-03-28T10:00:00", "HR", value) for value in ("80.125", "351.5")]
+    rows += [("secret-stay", None, "HR", "81.25"), ("secret-stay", None, "HR", "82.25")]
+    folder = Workspace(tmp_path).report(DAY) / "data_docs"
+    hold_observations(rows)
+    assert not folder.exists()
+    hold_observations(rows, data_docs=True)
+    page = (folder / "observations.html").read_text()
+    assert (folder / "stays.html").is_file()
+    assert "HR: not within 0 and 350 bpm" in page
+    # Two of four rows have no time; one of four is above the limit.
+    assert "50% not null" in re.sub(r"<[^>]+>", "", page)
+    assert "25% unexpected" in re.sub(r"<[^>]+>", "", page)
+    assert not any(value in page for value in ("secret-stay", "80.125", "351.5", "81.25", "82.25"))
 
 
 def test_a_crashed_check_stops_and_says_that_it_says_nothing_of_the_data(hold_stays, tmp_path):

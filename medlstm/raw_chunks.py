@@ -1,7 +1,8 @@
 """Raw partitions as chunks of bounded size, in the order in which they will be admitted."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -98,17 +99,24 @@ def _bytes_in_memory(partition: RawPartition) -> int:
 
 
 def _split_held(partition: RawPartition, rows_per_chunk: int) -> Iterator[pa.Table]:
-    with _opened(partition) as file:
-        rows = joined([file.read(columns=_filled(file.metadata))])
-    range_of = _stay_ranges(_stay_counts([rows]), rows_per_chunk)
-    for _, chosen in _by_range(rows, range_of):
-        yield pruned(rows.take(pa.array(chosen)))
+    """Each range as soon as its last row has been read, which is early where the rows are in the order of stays."""
+    counts = _stay_counts(partition)
+    range_of = _stay_ranges(counts, rows_per_chunk)
+    awaited = Counter[int]()
+    for stay, part in range_of.items():
+        awaited[part] += counts[stay]
+    waiting = deque(sorted(awaited))
+    held: dict[int, list[pa.Table]] = {part: [] for part in waiting}
+    for batch in _batches(partition):
+        for part, chosen in _by_range(batch, range_of):
+            held[part].append(batch.take(pa.array(chosen)))
+            awaited[part] -= len(chosen)
+        while waiting and not awaited[waiting[0]]:
+            yield pruned(joined(held.pop(waiting.popleft())))
 
 
 def _split_spilled(partition: RawPartition, rows_per_chunk: int, scratch: Path) -> Iterator[pa.Table]:
-    with pq.ParquetFile(partition.path, read_dictionary=["stay_id"]) as file:
-        stays = (pa.table(batch) for batch in file.iter_batches(_BATCH_ROWS, columns=["stay_id"]))
-        range_of = _stay_ranges(_stay_counts(stays), rows_per_chunk)
+    range_of = _stay_ranges(_stay_counts(partition), rows_per_chunk)
     scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         spills: dict[int, IO[bytes]] = {}
@@ -128,14 +136,15 @@ def _split_spilled(partition: RawPartition, rows_per_chunk: int, scratch: Path) 
             spills[part].close()
 
 
-def _stay_counts(batches: Iterable[pa.Table]) -> dict[str | None, int]:
+def _stay_counts(partition: RawPartition) -> dict[str | None, int]:
     """The rows of each stay_id as received."""
     counts: dict[str | None, int] = {}
-    for batch in batches:
-        stay = batch.column("stay_id").chunk(0)
-        rows = np.bincount(stay.indices.fill_null(len(stay.dictionary)).to_numpy())
-        for name, count in zip([*stay.dictionary.to_pylist(), None], rows.tolist(), strict=False):
-            counts[name] = counts.get(name, 0) + count
+    with pq.ParquetFile(partition.path, read_dictionary=["stay_id"]) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, columns=["stay_id"]):
+            stay = batch.column(0)
+            rows = np.bincount(stay.indices.fill_null(len(stay.dictionary)).to_numpy())
+            for name, count in zip([*stay.dictionary.to_pylist(), None], rows.tolist(), strict=False):
+                counts[name] = counts.get(name, 0) + count
     return counts
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medlstm.admissions import admissions_of, no_admissions
@@ -24,7 +25,7 @@ from medlstm.deliveries import read_delivery
 from medlstm.dictionaries import compacted
 from medlstm.errors import ContractStopped, MedlstmError
 from medlstm.feeds import FeedFinding, feed_findings
-from medlstm.judging import TableContract, judge
+from medlstm.judging import Judged, TableContract, judge
 from medlstm.lake import (
     StagedTables,
     Workspace,
@@ -117,8 +118,7 @@ def validate_dates(
     for group in validation_groups(workspace, days, config):
         with date_locks(workspace, group), StagedTables() as staged:
             judging = _Run(workspace, group, config, staged, contracts, run or this_process())
-            for table in TABLES:
-                judging.judge_table(contracts[table])
+            judging.judge_tables()
             for day in group:
                 yield judging.settle(day)
 
@@ -204,31 +204,45 @@ class _Run:
         self.contracts = contracts
         self.counts = {table: {day: DateCount() for day in days} for table in TABLES}
 
-    def judge_table(self, contract: TableContract) -> None:
-        """Stage the admitted and quarantined rows of every date."""
-        table, limit = contract.table, rows_per_chunk(self.config)
-        partitions = [_raw_partition(self.workspace, table, day) for day in self.days]
-        whole = [one for one in contract.suite.expectations if judges_whole_table(one)]
-        if whole and any(partition.rows() > limit for partition in partitions):
-            raise ContractStopped(
-                f"{table}: rule {whole[0].meta.rule} judges the whole table, and a date has more than {limit} rows; "
-                "raise workspace.memory_limit_gb, or leave the rule out"
-            )
-        for partition in partitions:
-            self._begin(contract, partition)
-        admissions = self._admissions(partitions) if table == "observations" else no_admissions
-        held_bytes = int(self.config.workspace.memory_limit_gb * _HELD_BYTES_PER_GB)
-        chunks = raw_chunks(partitions, limit, self.workspace.scratch, held_bytes)
-        released = {day: read_releases(self.workspace, table, day) for day in self.days}
-        # Two chunks are judged while the one before them is compressed and written.
-        for one in mapped(lambda chunk: judge(contract, chunk, admissions, released), chunks):
+    def judge_tables(self) -> None:
+        """Stage the admitted and quarantined rows of every date and table."""
+        partitions = {table: [_raw_partition(self.workspace, table, day) for day in self.days] for table in TABLES}
+        for table in TABLES:
+            self._require_whole_tables(self.contracts[table], partitions[table])
+            for partition in partitions[table]:
+                self._begin(self.contracts[table], partition)
+        admissions = {"stays": no_admissions, "observations": self._admissions(partitions["observations"])}
+        released = {table: {day: read_releases(self.workspace, table, day) for day in self.days} for table in TABLES}
+
+        def judged(item: tuple[str, pa.Table]) -> tuple[str, Judged]:
+            table, chunk = item
+            return table, judge(self.contracts[table], chunk, admissions[table], released[table])
+
+        # Two chunks are judged while the next is read, or the one before them is compressed and written.
+        for table, one in mapped(judged, self._chunks(partitions)):
             for day, count in one.counts.items():
                 self.counts[table][day].add(count)
                 self.staged.write(self._admitted(table, day), compacted(one.admitted[day]))
                 self.staged.write(self._quarantine(table, day), compacted(one.quarantined[day]))
-        for partition in partitions:
-            self.staged.close(self._admitted(table, partition.extract_date))
-            self.staged.close(self._quarantine(table, partition.extract_date))
+        for table in TABLES:
+            for day in self.days:
+                self.staged.close(self._admitted(table, day))
+                self.staged.close(self._quarantine(table, day))
+
+    def _chunks(self, partitions: dict[str, list[RawPartition]]) -> Iterator[tuple[str, pa.Table]]:
+        held_bytes = int(self.config.workspace.memory_limit_gb * _HELD_BYTES_PER_GB)
+        for table in TABLES:
+            for chunk in raw_chunks(partitions[table], rows_per_chunk(self.config), self.workspace.scratch, held_bytes):
+                yield table, chunk
+
+    def _require_whole_tables(self, contract: TableContract, partitions: list[RawPartition]) -> None:
+        limit = rows_per_chunk(self.config)
+        whole = [one for one in contract.suite.expectations if judges_whole_table(one)]
+        if whole and any(partition.rows() > limit for partition in partitions):
+            raise ContractStopped(
+                f"{contract.table}: rule {whole[0].meta.rule} judges the whole table, and a date has more than {limit} "
+                "rows; raise workspace.memory_limit_gb, or leave the rule out"
+            )
 
     def _begin(self, contract: TableContract, partition: RawPartition) -> None:
         day, table = partition.extract_date, contract.table

@@ -342,5 +342,4 @@ def _observations(records: ChallengeRecords) -> pa.Table:
 
 
 def _text(column: pd.Series) -> pa.Array:
-    values = column.astype(object)
-    return pa.array(values.where(values.notna(), None), pa.string())
+    return pa.array(column.astype("str"), pa.string(), from_pandas=True)

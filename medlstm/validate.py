@@ -86,9 +86,10 @@ def dates_to_validate(workspace: Workspace, as_of: date) -> list[date]:
 
 
 def _is_outdated(workspace: Workspace, day: date) -> bool:
-    """Whether a kill kept the raw rows of a date from being judged again after they were read again."""
+    """Whether a kill kept the report of a date from being written, or its raw rows from being judged again after they
+    were read again."""
     delivery, report = read_delivery(workspace, day), _report_file(workspace, day)
-    return delivery is not None and report.is_file() and read_json(report)["raw"] != delivery.raw
+    return not report.is_file() or (delivery is not None and read_json(report)["raw"] != delivery.raw)
 
 
 def validate_date(
@@ -298,14 +299,15 @@ class _Run:
             raise
 
     def _write_reports(self, reports: tuple[ContractReport, ...], day: date) -> None:
+        if self.config.contracts.data_docs:
+            for report in reports:
+                write_data_docs(self.workspace, self.contracts[report.table], report, day)
         delivery = read_delivery(self.workspace, day)
         path = _report_file(self.workspace, day)
         sweep_temporaries(path)
         raw = delivery.raw if delivery else {}
+        # Last of all: a date whose report is missing is judged again.
         write_json({"reports": [asdict(report) for report in reports], "raw": raw}, path)
-        if self.config.contracts.data_docs:
-            for report in reports:
-                write_data_docs(self.workspace, self.contracts[report.table], report, day)
 
     def _admitted(self, table: str, day: date) -> Path:
         return partition_file(self.workspace.admitted(table), day)

@@ -1,10 +1,13 @@
-"""Run ingest and contracts, kill them at random instants, run them again; print what was found as JSON.
+"""Run ingest and contracts, kill them, run them again; print what was found as JSON.
 
     python -m tests.faults.killed_chain FOLDER KILLS SEED
 
-One process imports everything and forks for each run, so that a kill costs a fraction of a second.
+They are killed KILLS times at a random instant, and once before each single change of the file system: those lie so
+close together that random instants miss some. One process imports everything and forks for each run, so that a kill
+costs a fraction of a second.
 """
 
+import itertools
 import json
 import os
 import random
@@ -57,13 +60,32 @@ def run_chain(root: Path) -> None:
     list(validate_dates(place, dates_to_validate(place, DAYS[-1]), CONFIG))
 
 
-def forked(root: Path, kill_after_seconds: float | None = None) -> tuple[float, bool]:
+def die_before(change: int, root: Path) -> None:
+    """Let this process kill itself where it is about to create, rename or remove its n-th name below `root`, or to
+    open its n-th file for writing. Parquet files are filled by C++ code unseen, but under temporary names alone."""
+    changes = itertools.count()
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        writes = event in ("os.rename", "os.remove", "os.mkdir") or (
+            event == "open" and isinstance(arguments[1], str) and arguments[1] not in ("r", "rb")
+        )
+        if writes and str(arguments[0]).startswith(str(root)) and next(changes) == change:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+
+
+def forked(
+    root: Path, kill_after_seconds: float | None = None, kill_before_change: int | None = None
+) -> tuple[float, bool]:
     """Seconds of the run, and whether it was killed before its end."""
     started = time.monotonic()
     child = os.fork()
     if child == 0:
         code = 1
         try:
+            if kill_before_change is not None:
+                die_before(kill_before_change, root)
             run_chain(root)
             code = 0
         finally:
@@ -95,35 +117,59 @@ def unsound(root: Path) -> list[str]:
     return found
 
 
+class Kills:
+    """Each on a fresh copy of the landing folder; what a rerun leaves is compared with what a whole run leaves."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        write_landing(base / "landing_only")
+        shutil.copytree(base / "landing_only", base / "whole")
+        forked(base / "whole")
+        shutil.copytree(base / "landing_only", base / "timed")
+        self.seconds, _ = forked(base / "timed")
+        self.expected = tables(base / "whole")
+        self.found: dict[str, list[str]] = {"different": [], "unsound": [], "left_over": [], "killed": []}
+
+    def kill(
+        self, name: str, again: bool, after_seconds: float | None = None, before_change: int | None = None
+    ) -> bool:
+        """Whether the run was killed before its end. `again`: a whole run comes first, so partitions are replaced."""
+        root = self.base / "killed"
+        shutil.copytree(self.base / "landing_only", root)
+        if again:
+            forked(root)
+        _, killed = forked(root, after_seconds, before_change)
+        if killed:
+            self.found["killed"].append(name)
+        self.found["unsound"] += unsound(root)
+        forked(root)
+        if tables(root) != self.expected:
+            self.found["different"].append(name)
+        self.found["left_over"] += [f"{name}: {path.name}" for path in root.rglob("*.tmp")]
+        shutil.rmtree(root)
+        return killed
+
+
 def main(folder: str, kills: int, seed: int) -> dict[str, object]:
     # Imported before the forks, so that none of them waits for it.
     assert gx.__version__
     generator = random.Random(seed)
-    base = Path(folder)
-    write_landing(base / "landing_only")
-    shutil.copytree(base / "landing_only", base / "whole")
-    forked(base / "whole")
-    shutil.copytree(base / "landing_only", base / "timed")
-    seconds, _ = forked(base / "timed")
-    expected = tables(base / "whole")
-    found: dict[str, list[object]] = {"different": [], "unsound": [], "left_over": [], "killed_at": []}
+    kill = Kills(Path(folder))
     for number in range(kills):
-        root = base / f"kill{number}"
-        shutil.copytree(base / "landing_only", root)
-        if number % 3 == 2:
-            # The second time over: old partitions are replaced.
-            forked(root)
-        at = generator.uniform(0, seconds)
-        _, killed = forked(root, at)
-        if killed:
-            found["killed_at"].append(round(at, 3))
-        found["unsound"] += unsound(root)
-        forked(root)
-        if tables(root) != expected:
-            found["different"].append(number)
-        found["left_over"] += [str(path) for path in root.rglob("*.tmp")]
-        shutil.rmtree(root)
-    return {**found, "tables": len(expected), "seconds_of_a_run": seconds}
+        at = generator.uniform(0, kill.seconds)
+        kill.kill(f"{number} after {at:.3f} s", again=number % 3 == 2, after_seconds=at)
+    at_random = len(kill.found["killed"])
+    for again in (False, True):
+        numbers = itertools.count()
+        while kill.kill(f"before change {(number := next(numbers))}, again={again}", again, before_change=number):
+            pass
+    return {
+        **kill.found,
+        "at_random": at_random,
+        "before_changes": len(kill.found["killed"]) - at_random,
+        "tables": len(kill.expected),
+        "seconds_of_a_run": kill.seconds,
+    }
 
 
 if __name__ == "__main__":

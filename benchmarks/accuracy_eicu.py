@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from medlstm import metrics
 from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, predict
 from medlstm.config import Config
-from medlstm.ensembling import FittedModel, fit_blend, fit_model
+from medlstm.ensembling import FittedModel, fit_blend, fit_model, groups_at
 from medlstm.sequences import StaySequences
 
 FOLDS = 5
@@ -158,20 +158,22 @@ def predicted_hours(model: FittedModel, tested: StaySequences, hours: LabelledHo
     """One row per labelled hour: what was, and the median, mean and bounds of the ensemble and of each member."""
     points = NightlyPoints(hours.stay, hours.step, hours.remaining_hours / 24)
     stays = arrange(tested, model.spec)
-    elapsed = elapsed_days(tested, points)
+    elapsed, groups = elapsed_days(tested, points), groups_at(points, tested, model.spec)
     columns = {"actual": hours.remaining_hours, "step": hours.step}
     networks = {"": model.network}
     if seeds > 1:
         networks |= {f"_{position}": model.network.only(position) for position in range(seeds)}
     for suffix, network in networks.items():
         said = predict(network, stays, points, torch.device("cpu"))
-        columns |= {f"{name}{suffix}": values for name, values in readings(said, model, elapsed).items()}
+        columns |= {f"{name}{suffix}": values for name, values in readings(said, model, elapsed, groups).items()}
     return pd.DataFrame(columns)
 
 
-def readings(said: Predictions, model: FittedModel, elapsed: np.ndarray) -> dict[str, np.ndarray]:
+def readings(
+    said: Predictions, model: FittedModel, elapsed: np.ndarray, groups: pd.DataFrame
+) -> dict[str, np.ndarray]:
     """Median, mean and bounds in hours, none longer than the cap."""
-    lower, upper = model.interval.bounds(said, elapsed)
+    lower, upper = model.interval.bounds(said, elapsed, groups)
     days = {"median": said.days, "mean": said.mean_days(), "lower": lower, "upper": upper}
     return {name: np.minimum(values * 24, CAP_HOURS) for name, values in days.items()}
 

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from medlstm import metrics
 from medlstm.batches import NightlyPoints, Predictions, arrange, predict
 from medlstm.config import Config
-from medlstm.ensembling import FittedModel, fit_blend, fit_model
+from medlstm.ensembling import FittedModel, fit_blend, fit_model, groups_at
 from medlstm.models.ensemble import Ensemble
 from medlstm.sequences import StaySequences
 from medlstm.subgroups import SubgroupScore, score_subgroups
@@ -121,8 +121,7 @@ def score(model: FittedModel, predictions: Predictions, tested: StaySequences) -
     actual = tested.stays["los_days"].to_numpy(dtype=np.float64)
     known = ~np.isnan(actual)
     days, actual = HOURS / 24 + predictions.days[known], actual[known]
-    elapsed = np.full(len(tested), HOURS / 24)
-    lower, upper = (HOURS / 24 + bound[known] for bound in model.interval.bounds(predictions, elapsed))
+    lower, upper = (HOURS / 24 + bound[known] for bound in bounds_at_48_hours(model, predictions, tested))
     mean = HOURS / 24 + predictions.mean_days()[known]
     scores = {
         "los_mae_days": metrics.mean_absolute_error(days, actual),
@@ -150,15 +149,21 @@ def by_subgroup(model: FittedModel, predictions: Predictions, tested: StaySequen
     """MAE and interval coverage of stays of known length by gender, age, and kind of intensive care unit."""
     actual = tested.stays["los_days"].to_numpy(dtype=np.float64)
     known = ~np.isnan(actual)
-    elapsed = np.full(len(tested), HOURS / 24)
-    lower, upper = model.interval.bounds(predictions, elapsed)
+    lower, upper = bounds_at_48_hours(model, predictions, tested)
     remaining = np.maximum(actual - HOURS / 24, 0)
     errors = np.abs(HOURS / 24 + predictions.days - actual)
     held = (lower <= remaining) & (remaining <= upper)
-    return score_subgroups(
-        tested.stays, FEATURES["categorical"], FEATURES["numeric"], np.flatnonzero(known), elapsed[known],
-        errors[known], held[known],
-    )  # fmt: skip
+    groups = groups_at(at_48_hours(tested), tested, model.spec)[known]
+    elapsed = np.full(len(groups), HOURS / 24)
+    return score_subgroups(groups, np.flatnonzero(known), elapsed, errors[known], held[known])
+
+
+def bounds_at_48_hours(
+    model: FittedModel, predictions: Predictions, tested: StaySequences
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds in days of what remains at hour 48, for every stay."""
+    groups = groups_at(at_48_hours(tested), tested, model.spec)
+    return model.interval.bounds(predictions, np.full(len(tested), HOURS / 24), groups)
 
 
 def score1_threshold(model: FittedModel) -> float:

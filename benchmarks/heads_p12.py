@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from accuracy_p12 import FEATURES, MODEL, TRAINING, at_48_hours, predict_at_48_hours
+from accuracy_p12 import FEATURES, MODEL, TRAINING, at_48_hours, bounds_at_48_hours, predict_at_48_hours
 from physionet2012 import HOURS, read_sets
 from scores import assign_inner_splits, settings, show, write
 from threadpoolctl import threadpool_limits
@@ -75,7 +75,7 @@ def left_out(data: Path, name: str, head: str, fold: int, folds: int, members: i
         said = predict_at_48_hours(fitted.network, tested)
     actual = tested.stays["los_days"].to_numpy(dtype=np.float64)
     known = ~np.isnan(actual)
-    lower, upper = fitted.interval.bounds(said, np.full(len(tested), HOURS / 24))
+    lower, upper = bounds_at_48_hours(fitted, said, tested)
     admitted = HOURS / 24
     return {
         "actual": actual[known],

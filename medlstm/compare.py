@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 import numpy as np
+import pandas as pd
 
 from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, nightly_points, predict
 from medlstm.config import Config
 from medlstm.devices import choose_device
-from medlstm.ensembling import FittedModel, fit_blend, fit_model, points_known, split_of, within_horizon
+from medlstm.ensembling import FittedModel, fit_blend, fit_model, groups_at, points_known, split_of, within_horizon
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.lake import Workspace, write_bytes, write_json
 from medlstm.metrics import (
@@ -77,6 +78,7 @@ class _Judged:
     predictions: Predictions
     actual: np.ndarray
     elapsed: np.ndarray
+    groups: pd.DataFrame
     seconds: float
 
 
@@ -174,7 +176,8 @@ def _judge(model: FittedModel, test: StaySequences, asked: NightlyPoints, config
     predictions = predict(model.network, arrange(test, model.spec), asked, choose_device(config.training.device))
     seconds = time.monotonic() - started
     actual = within_horizon(asked.remaining_days, model.spec)
-    return _Judged(model, predictions, actual, elapsed_days(test, asked), seconds)
+    groups = groups_at(asked, test, model.spec)
+    return _Judged(model, predictions, actual, elapsed_days(test, asked), groups, seconds)
 
 
 def _errors(judged: _Judged) -> np.ndarray:
@@ -183,7 +186,7 @@ def _errors(judged: _Judged) -> np.ndarray:
 
 def _scores(name: str, judged: _Judged, reference: np.ndarray, stay: np.ndarray) -> ModelScores:
     days, mean, actual = judged.predictions.days, judged.predictions.mean_days(), judged.actual
-    lower, upper = judged.model.interval.bounds(judged.predictions, judged.elapsed)
+    lower, upper = judged.model.interval.bounds(judged.predictions, judged.elapsed, judged.groups)
     difference = paired_bootstrap(_errors(judged), reference, stay)
     return ModelScores(
         name=name,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -15,13 +16,14 @@ from medlstm.errors import ModelUnavailable
 from medlstm.fitting import fit_spec
 from medlstm.folds import assign_windows, window_count
 from medlstm.gradient import EpochLoss, Progress
-from medlstm.intervals import Interval, calibrate
+from medlstm.intervals import GroupWidening, Interval, calibrate, group_widenings, interval_scores
 from medlstm.membership import MemberStays, fit_blend_weights, fit_member, is_known, targets
 from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import kaplan_meier
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
+from medlstm.subgroups import group_labels
 
 # Where predictions of some stays are wanted.
 PointsOf = Callable[[StaySequences], NightlyPoints]
@@ -29,14 +31,15 @@ PointsOf = Callable[[StaySequences], NightlyPoints]
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """One member's predictions for the discharged stays that it stopped on and did not train on; `died` [m] is 1 or
-    0, NaN where it is not known."""
+    """One member's predictions for the discharged stays that it stopped on and did not train on; `stay` [m] numbers
+    them within the member's, `groups` [m] as of `group_labels`, `died` [m] is 1 or 0, NaN where it is not known."""
 
     predictions: Predictions
     actual_days: np.ndarray
     elapsed_days: np.ndarray
     died: np.ndarray
-    stays: int
+    stay: np.ndarray
+    groups: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,11 @@ def points_known(
     return NightlyPoints(points.stay[known], points.step[known], points.remaining_days[known])
 
 
+def groups_at(points: NightlyPoints, sequences: StaySequences, spec: ModelSpec) -> pd.DataFrame:
+    """The groups of the stay of each point [m]; see `group_labels`."""
+    return group_labels(sequences.stays, spec.categories, spec.numeric).iloc[points.stay].reset_index(drop=True)
+
+
 def within_horizon(days: np.ndarray, spec: ModelSpec) -> np.ndarray:
     """Days [n] as the model is meant to tell them: no longer than its horizon."""
     return days if spec.horizon_days is None else np.minimum(days, spec.horizon_days)
@@ -209,9 +217,15 @@ def _finished(
     spec = plan.spec
     asked = points_known(points_of(plan.calibration), plan.calibration, spec.horizon_days)
     predicted = predict(network, arrange(plan.calibration, spec), asked, plan.device)
+    out_of_fold = tuple(
+        _out_of_fold(network.only(position), plan.members[position])
+        for position in range(plan.windows)
+        if not plan.members[position].validation.sequences.stays["is_open"].all()
+    )
+    coverage = config.scoring.interval_coverage
     interval = calibrate(
         predicted, within_horizon(asked.remaining_days, spec), elapsed_days(plan.calibration, asked), asked.stay,
-        config.scoring.interval_coverage,
+        coverage, _widenings(out_of_fold, coverage),
     )  # fmt: skip
     return FittedModel(
         spec=spec,
@@ -220,11 +234,7 @@ def _finished(
         baseline_median_days=plan.baseline_median_days,
         training_stays=plan.training_stays,
         censored_stays=plan.censored_stays,
-        out_of_fold=tuple(
-            _out_of_fold(network.only(position), plan.members[position])
-            for position in range(plan.windows)
-            if not plan.members[position].validation.sequences.stays["is_open"].all()
-        ),
+        out_of_fold=out_of_fold,
         losses=losses,
         reached_deadline=late,
         seconds=seconds,
@@ -239,5 +249,17 @@ def _out_of_fold(member: Ensemble, stays: MemberStays) -> OutOfFold:
         actual_days=within_horizon(points.remaining_days, member.spec),
         elapsed_days=elapsed_days(sequences, points),
         died=died(sequences.stays)[points.stay],
-        stays=len(np.unique(points.stay)),
+        stay=points.stay,
+        groups=groups_at(points, sequences, member.spec),
     )
+
+
+def _widenings(out_of_fold: tuple[OutOfFold, ...], coverage: float) -> tuple[GroupWidening, ...]:
+    """From every window's stays, which are different ones in each."""
+    if not out_of_fold:
+        return ()
+    scores = np.concatenate([interval_scores(one.predictions, one.actual_days) for one in out_of_fold])
+    firsts = np.cumsum([0, *(one.stay.max() + 1 for one in out_of_fold[:-1])])
+    stay = np.concatenate([first + one.stay for first, one in zip(firsts, out_of_fold, strict=True)])
+    groups = pd.concat([one.groups.astype("object") for one in out_of_fold], ignore_index=True)
+    return group_widenings(scores, groups, stay, coverage)

@@ -1,19 +1,40 @@
 """Split conformal intervals for the remaining length of stay.
 
 A distribution is calibrated on its own levels: which of them the calibration stays really fell between, by how
-long they had been in. A point is calibrated on the log scale, where errors are even.
+long they had been in. A point is calibrated on the log scale, where errors are even. An interval that holds for nine
+in ten of all stays may hold for fewer of one group's, and calibration stays are too few to tell for each group. The
+predictions out of fold are more: where they ask for more in a group than in all, its bounds are widened by the
+difference, and a stay of several groups gets the widest of theirs.
 Sources: Lei et al., "Distribution-free predictive inference for regression", JASA 2018, with each tail on its own;
-Chernozhukov, Wüthrich and Zhu, "Distributional conformal prediction", PNAS 2021.
+Chernozhukov, Wüthrich and Zhu, "Distributional conformal prediction", PNAS 2021; Barber et al., "The limits of
+distribution-free conditional predictive inference", Information and Inference 2021 (the widest of several groups).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
 
 from medlstm.batches import Predictions
 
 _BAND_ENDS_DAYS = (1.0, 2.0, 4.0, 8.0)
 _MIN_STAYS_OF_A_BAND = 200
+_MIN_STAYS_OF_A_GROUP = 30
+# Keeps the log odds of levels finite; beyond it lies one stay in a million.
+_EXTREME_LEVEL = 1e-6
+
+
+@dataclass(frozen=True)
+class GroupWidening:
+    """By how much the bounds of stays whose `attribute` (a category, age) is `group` are moved: `lower` <= 0 and
+    `upper` >= 0, in log odds of levels for a distribution, in log(1 + days) for a point."""
+
+    attribute: str
+    group: str
+    lower: float
+    upper: float
 
 
 @dataclass(frozen=True)
@@ -23,11 +44,17 @@ class ConformalInterval:
     coverage: float
     lower_offset: float
     upper_offset: float
+    widenings: tuple[GroupWidening, ...] = ()
 
-    def bounds(self, predictions: Predictions, elapsed_days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper bounds in days [m]; infinite where too few stays were there to tell."""
+    def bounds(
+        self, predictions: Predictions, elapsed_days: np.ndarray, groups: pd.DataFrame
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds in days [m]; infinite where too few stays were there to tell. `groups` [m] as of
+        `medlstm.subgroups.group_labels`."""
         level = np.log1p(predictions.days)
-        return np.maximum(np.expm1(level + self.lower_offset), 0.0), np.expm1(level + self.upper_offset)
+        lower, upper = _widened(self.widenings, groups)
+        lower, upper = level + self.lower_offset + lower, level + self.upper_offset + upper
+        return np.maximum(np.expm1(lower), 0.0), np.expm1(upper)
 
 
 @dataclass(frozen=True)
@@ -39,32 +66,55 @@ class DistributionInterval:
     band_ends_days: tuple[float, ...]
     lower_levels: tuple[float, ...]
     upper_levels: tuple[float, ...]
+    widenings: tuple[GroupWidening, ...] = ()
 
-    def bounds(self, predictions: Predictions, elapsed_days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper bounds in days [m]; infinite where too few stays were there to tell."""
+    def bounds(
+        self, predictions: Predictions, elapsed_days: np.ndarray, groups: pd.DataFrame
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds in days [m]; infinite where too few stays were there to tell. `groups` [m] as of
+        `medlstm.subgroups.group_labels`."""
         if predictions.remaining is None:
             raise ValueError("these intervals are for predictions with a distribution")
         band = np.searchsorted(np.array(self.band_ends_days), elapsed_days, side="right")
-        lower = predictions.remaining.quantile(np.array(self.lower_levels)[band])
-        return lower, predictions.remaining.quantile(np.array(self.upper_levels)[band])
+        lower, upper = _widened(self.widenings, groups)
+        lower_level = expit(logit(np.array(self.lower_levels)[band]) + lower)
+        upper_level = expit(logit(np.array(self.upper_levels)[band]) + upper)
+        return predictions.remaining.quantile(lower_level), predictions.remaining.quantile(upper_level)
 
 
 Interval = ConformalInterval | DistributionInterval
 
 
+def _widened(widenings: tuple[GroupWidening, ...], groups: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    lower, upper = np.zeros(len(groups)), np.zeros(len(groups))
+    for one in widenings:
+        if one.attribute not in groups:
+            continue
+        inside = (groups[one.attribute] == one.group).to_numpy()
+        lower[inside] = np.minimum(lower[inside], one.lower)
+        upper[inside] = np.maximum(upper[inside], one.upper)
+    return lower, upper
+
+
 def calibrate(
-    predictions: Predictions, actual_days: np.ndarray, elapsed_days: np.ndarray, stay: np.ndarray, coverage: float
+    predictions: Predictions,
+    actual_days: np.ndarray,
+    elapsed_days: np.ndarray,
+    stay: np.ndarray,
+    coverage: float,
+    widenings: tuple[GroupWidening, ...] = (),
 ) -> Interval:
     """Fit on calibration stays that no model was trained on: predictions, actual and elapsed days >= 0, and which stay
     each is of, all [m]. Several moments of one stay tell little more than one, so what can be told is counted by stays.
 
-    Raises ValueError when the shapes differ or there is nothing to calibrate on.
+    `widenings` come from other stays (`group_widenings`). Raises ValueError when the shapes differ or there is nothing
+    to calibrate on.
     """
     shape = predictions.days.shape
     if not shape == actual_days.shape == elapsed_days.shape == stay.shape or len(shape) != 1 or shape[0] == 0:
         raise ValueError(f"calibration needs equal, non-empty vectors, got {shape}, {actual_days.shape}")
     if predictions.remaining is None:
-        return calibrate_offsets(predictions.days, actual_days, len(np.unique(stay)), coverage)
+        return calibrate_offsets(predictions.days, actual_days, len(np.unique(stay)), coverage, widenings)
     reached = predictions.remaining.ended_within(actual_days)
     band = np.searchsorted(np.array(_BAND_ENDS_DAYS), elapsed_days, side="right")
     everywhere = _levels(reached, len(np.unique(stay)), coverage)
@@ -74,7 +124,42 @@ def calibrate(
         stays = len(np.unique(stay[inside]))
         pairs.append(_levels(reached[inside], stays, coverage) if stays >= _MIN_STAYS_OF_A_BAND else everywhere)
     lower, upper = zip(*pairs, strict=True)
-    return DistributionInterval(coverage, _BAND_ENDS_DAYS, lower, upper)
+    return DistributionInterval(coverage, _BAND_ENDS_DAYS, lower, upper, widenings)
+
+
+def interval_scores(predictions: Predictions, actual_days: np.ndarray) -> np.ndarray:
+    """How far above the prediction each actual stay [m] ended, on the scale of `GroupWidening`."""
+    if predictions.remaining is None:
+        return np.log1p(actual_days) - np.log1p(predictions.days)
+    reached = predictions.remaining.ended_within(actual_days)
+    return logit(np.clip(reached, _EXTREME_LEVEL, 1 - _EXTREME_LEVEL))
+
+
+def group_widenings(
+    scores: np.ndarray, groups: pd.DataFrame, stay: np.ndarray, coverage: float
+) -> tuple[GroupWidening, ...]:
+    """The groups whose tails reach further than those of all stays, from `interval_scores` [m] of predictions out of
+    fold, the `groups` [m] and which stay each is of [m]. A group's tail begins at its conformal rank, so that a small
+    group gets a wider one for what its few stays cannot tell; groups of under 30 stays are left as they are."""
+    everyone = np.quantile(scores, [(1 - coverage) / 2, (1 + coverage) / 2])
+    found = []
+    for attribute, group, inside in _members(groups):
+        stays = len(np.unique(stay[inside]))
+        ordered = np.sort(scores[inside])
+        rank = _rank(len(ordered), stays, coverage)
+        if stays < _MIN_STAYS_OF_A_GROUP or rank > len(ordered):
+            continue
+        lower, upper = min(ordered[-rank] - everyone[0], 0.0), max(ordered[rank - 1] - everyone[1], 0.0)
+        if lower or upper:
+            found.append(GroupWidening(attribute, group, float(lower), float(upper)))
+    return tuple(found)
+
+
+def _members(groups: pd.DataFrame) -> Iterable[tuple[str, str, np.ndarray]]:
+    """Each attribute and group, and which rows [m] are in it; a missing value is in none."""
+    for attribute in groups:
+        for group in sorted(groups[attribute].dropna().unique()):
+            yield str(attribute), str(group), (groups[attribute] == group).to_numpy()
 
 
 def _levels(reached: np.ndarray, stays: int, coverage: float) -> tuple[float, float]:
@@ -93,11 +178,15 @@ def _rank(count: int, stays: int, coverage: float) -> int:
 
 
 def calibrate_offsets(
-    predicted_days: np.ndarray, actual_days: np.ndarray, stays: int, coverage: float
+    predicted_days: np.ndarray,
+    actual_days: np.ndarray,
+    stays: int,
+    coverage: float,
+    widenings: tuple[GroupWidening, ...] = (),
 ) -> ConformalInterval:
     """Fit the offsets of a point prediction on so many calibration stays; both arrays [m], in days and >= 0."""
     residuals = np.sort(np.log1p(actual_days) - np.log1p(predicted_days))
     rank = _rank(len(residuals), stays, coverage)
     if rank > len(residuals):
-        return ConformalInterval(coverage, -np.inf, np.inf)
-    return ConformalInterval(coverage, float(residuals[-rank]), float(residuals[rank - 1]))
+        return ConformalInterval(coverage, -np.inf, np.inf, widenings)
+    return ConformalInterval(coverage, float(residuals[-rank]), float(residuals[rank - 1]), widenings)

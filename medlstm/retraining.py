@@ -66,7 +66,7 @@ def _judge_champion(workspace: Workspace, as_of: date, config: Config, sequences
     if record is None:
         return None
     device = choose_device(config.training.device)
-    network = load_network(workspace, record).to(device)
+    network = load_network(workspace, record)
     test = sequences.select((sequences.stays["split"] == "test").to_numpy())
     points = nightly_points_of_discharged(test, config.cutoff_instant(as_of))
     stays = arrange(test, record.spec)

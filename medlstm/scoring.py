@@ -11,6 +11,7 @@ from medlstm.batches import Predictions, arrange, last_points, predict
 from medlstm.config import Config
 from medlstm.derived_checks import check_predictions
 from medlstm.devices import choose_device, cpu_threads
+from medlstm.ensembling import groups_at
 from medlstm.errors import ModelUnavailable
 from medlstm.explain import largest_reasons, occlusion_contributions
 from medlstm.lake import Workspace, partition_file, write_table
@@ -55,14 +56,13 @@ def score_stays(
     spec = record.spec
     network = load_network(workspace, record)
     device = choose_device(config.training.device)
-    network = network.to(device)
     stays, points = arrange(sequences, spec), last_points(sequences)
     elapsed = sequences.stays["duration_hours"].to_numpy(dtype=np.float64) / 24
     predicted = predict(network, stays, points, device)
     # A stay of one step is predicted at its admission: what has passed since is known.
     passed = elapsed if sequences.single_step else np.zeros_like(elapsed)
     since = predicted.after(passed)
-    lower, upper = record.interval.bounds(since, elapsed)
+    lower, upper = record.interval.bounds(since, elapsed, groups_at(points, sequences, spec))
     remaining = since.days
     names, contributions = occlusion_contributions(network, stays, points, device)
     columns = {

@@ -1,6 +1,6 @@
 """Errors and interval coverage in parts of the stays: intervals that hold overall can still fail one ward."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,44 +26,45 @@ class SubgroupScore:
     coverage: float
 
 
-def score_subgroups(
-    stays: pd.DataFrame,
-    categorical: list[str],
-    numeric: list[str],
-    stay: np.ndarray,
-    elapsed_days: np.ndarray,
-    errors_days: np.ndarray,
-    held: np.ndarray,
-) -> tuple[SubgroupScore, ...]:
-    """Groups of at least `FEWEST_STAYS` stays, by each category, by age where a numeric feature is named so, and by
-    days since admission.
+def group_labels(stays: pd.DataFrame, categorical: Iterable[str], numeric: Iterable[str]) -> pd.DataFrame:
+    """The groups of each stay of a static frame [n], a column of text for each attribute: every category, and the band
+    of years where a numeric feature is named age. Missing where it is not known."""
+    labels: dict[str, pd.Series] = {}
+    for name in categorical:
+        if name in stays:
+            labels[name] = stays[name].astype("str").where(stays[name].notna())
+    for name in numeric:
+        if name.lower() == "age" and name in stays:
+            years = pd.to_numeric(stays[name]).to_numpy(dtype=np.float64, na_value=np.nan)
+            labels[name] = _banded(years, _AGE_YEARS, "years").set_axis(stays.index)
+    return pd.DataFrame(labels, index=stays.index)
 
-    `stays` is the static frame [n]; of m points `stay` [m] is the row of it, `elapsed_days` [m], absolute errors
-    `errors_days` [m] and whether the interval held, `held` [m] bool.
+
+def score_subgroups(
+    groups: pd.DataFrame, stay: np.ndarray, elapsed_days: np.ndarray, errors_days: np.ndarray, held: np.ndarray
+) -> tuple[SubgroupScore, ...]:
+    """Groups of at least `FEWEST_STAYS` stays, by each of `group_labels` and by days since admission.
+
+    Of m points: their `groups` [m], which stay each is of, days since admission, absolute errors in days, and whether
+    the interval held (bool), each [m].
     """
     scores = []
-    for attribute, groups in _groupings(stays, categorical, numeric, stay, elapsed_days):
-        for group in groups.cat.categories:
-            chosen = (groups == group).to_numpy()
+    since = _banded(elapsed_days, _ELAPSED_DAYS, "days").set_axis(groups.index).rename("since admission")
+    for attribute, labels in pd.concat([groups, since], axis=1).items():
+        for group in _in_order(labels):
+            chosen = (labels == group).to_numpy()
             count = len(np.unique(stay[chosen]))
             if count >= FEWEST_STAYS:
                 mae_days, coverage = float(errors_days[chosen].mean()), float(held[chosen].mean())
-                scores.append(SubgroupScore(attribute, str(group), count, int(chosen.sum()), mae_days, coverage))
+                scores.append(SubgroupScore(str(attribute), group, count, int(chosen.sum()), mae_days, coverage))
     return tuple(scores)
 
 
-def _groupings(
-    stays: pd.DataFrame, categorical: list[str], numeric: list[str], stay: np.ndarray, elapsed_days: np.ndarray
-) -> Iterator[tuple[str, pd.Series]]:
-    """(attribute, category of each point [m])."""
-    for name in categorical:
-        if name in stays:
-            yield name, stays[name].astype("category").iloc[stay].reset_index(drop=True)
-    for name in numeric:
-        if name.lower() == "age" and name in stays:
-            years = pd.to_numeric(stays[name]).to_numpy(dtype=np.float64, na_value=np.nan)[stay]
-            yield name, _banded(years, _AGE_YEARS, "years")
-    yield "since admission", _banded(elapsed_days, _ELAPSED_DAYS, "days")
+def _in_order(labels: pd.Series) -> list[str]:
+    """The groups that there are, bands from the lowest up."""
+    if isinstance(labels.dtype, pd.CategoricalDtype):
+        return [str(one) for one in labels.cat.categories]
+    return sorted(labels.dropna().unique())
 
 
 def _banded(values: np.ndarray, starts: tuple[int, ...], unit: str) -> pd.Series:

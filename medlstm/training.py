@@ -9,7 +9,7 @@ import torch
 from medlstm.batches import NightlyPoints, Predictions, Stays, arrange, elapsed_days, nightly_points, predict
 from medlstm.config import Config
 from medlstm.devices import choose_device
-from medlstm.ensembling import FittedModel, fit_model, points_known, split_of, within_horizon
+from medlstm.ensembling import FittedModel, fit_model, groups_at, points_known, split_of, within_horizon
 from medlstm.errors import ModelUnavailable
 from medlstm.gradient import Progress
 from medlstm.intervals import Interval
@@ -76,21 +76,21 @@ def evaluate(
     of the stays."""
     predicted = predict(network, stays, points, device)
     actual = within_horizon(points.remaining_days, network.spec)
-    elapsed = elapsed_days(stays.sequences, points)
-    whole = _evaluation(predicted, actual, elapsed, len(np.unique(points.stay)), interval, baseline_median_days)
-    lower, upper = interval.bounds(predicted, elapsed)
-    subgroups = score_subgroups(
-        stays.sequences.stays, list(network.spec.categories), list(network.spec.numeric), points.stay, elapsed,
-        np.abs(predicted.days - actual), (lower <= actual) & (actual <= upper),
-    )  # fmt: skip
+    elapsed, groups = elapsed_days(stays.sequences, points), groups_at(points, stays.sequences, network.spec)
+    lower, upper = interval.bounds(predicted, elapsed, groups)
+    whole = _evaluation(predicted, actual, points.stay, (lower, upper), baseline_median_days)
+    held = (lower <= actual) & (actual <= upper)
+    subgroups = score_subgroups(groups, points.stay, elapsed, np.abs(predicted.days - actual), held)
     return replace(whole, subgroups=subgroups)
 
 
 def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:
     """Every window's stays, each predicted by the member that did not train on them."""
     judged = [
-        _evaluation(one.predictions, one.actual_days, one.elapsed_days, one.stays, fitted.interval,
-                    fitted.baseline_median_days)
+        _evaluation(
+            one.predictions, one.actual_days, one.stay,
+            fitted.interval.bounds(one.predictions, one.elapsed_days, one.groups), fitted.baseline_median_days,
+        )
         for one in fitted.out_of_fold
     ]  # fmt: skip
     weights = [one.points for one in judged]
@@ -104,13 +104,12 @@ def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:
 
 
 def _evaluation(
-    predicted: Predictions, actual: np.ndarray, elapsed: np.ndarray, stays: int, interval: Interval, median: float
+    predicted: Predictions, actual: np.ndarray, stay: np.ndarray, bounds: tuple[np.ndarray, np.ndarray], median: float
 ) -> Evaluation:
-    lower, upper = interval.bounds(predicted, elapsed)
     return Evaluation(
-        stays=stays,
+        stays=len(np.unique(stay)),
         points=len(actual),
         mae_days=mean_absolute_error(predicted.days, actual),
         median_mae_days=mean_absolute_error(np.full_like(actual, median), actual),
-        coverage=interval_coverage(lower, upper, actual),
+        coverage=interval_coverage(*bounds, actual),
     )

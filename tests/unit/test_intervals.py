@@ -1,8 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from medlstm.batches import Predictions
-from medlstm.intervals import DistributionInterval, calibrate
+from medlstm.intervals import DistributionInterval, GroupWidening, calibrate, group_widenings, interval_scores
 from medlstm.models.distribution import RemainingStay
 
 EDGES = np.concatenate([np.linspace(0, 30, 61), [45, 60]])
@@ -18,12 +19,16 @@ def _points(days):
     return Predictions(days, None, None)
 
 
+def _no_groups(count):
+    return pd.DataFrame(index=range(count))
+
+
 def test_coverage_of_a_point_holds_on_the_next_stays():
     rng = np.random.default_rng(0)
     predicted = rng.uniform(0.5, 20, 6000)
     actual = predicted * rng.lognormal(0.3, 0.6, 6000)
     interval = calibrate(_points(predicted[:2000]), actual[:2000], np.zeros(2000), np.arange(2000), 0.9)
-    lower, upper = interval.bounds(_points(predicted[2000:]), np.zeros(4000))
+    lower, upper = interval.bounds(_points(predicted[2000:]), np.zeros(4000), _no_groups(4000))
     assert ((actual[2000:] >= lower) & (actual[2000:] <= upper)).mean() == pytest.approx(0.9, abs=0.02)
 
 
@@ -36,7 +41,7 @@ def test_coverage_of_a_wrong_distribution_holds_overall_and_by_time_in_hospital(
     actual = rng.exponential(truth)
     first, rest = slice(0, 4000), slice(4000, None)
     interval = calibrate(_exponential(said[first]), actual[first], elapsed[first], np.arange(4000), 0.9)
-    lower, upper = interval.bounds(_exponential(said[rest]), elapsed[rest])
+    lower, upper = interval.bounds(_exponential(said[rest]), elapsed[rest], _no_groups(8000))
     inside = (actual[rest] >= lower) & (actual[rest] <= upper)
     assert inside.mean() == pytest.approx(0.9, abs=0.02)
     for start, end in ((0, 2), (2, 8), (8, 20)):
@@ -47,7 +52,7 @@ def test_coverage_of_a_wrong_distribution_holds_overall_and_by_time_in_hospital(
 def test_bounds_hold_the_order_and_the_point_and_stay_above_zero():
     predictions = _exponential(np.array([0.2, 1.0, 30.0]))
     interval = calibrate(_exponential(np.full(300, 3.0)), np.linspace(0, 1, 300), np.zeros(300), np.arange(300), 0.8)
-    lower, upper = interval.bounds(predictions, np.zeros(3))
+    lower, upper = interval.bounds(predictions, np.zeros(3), _no_groups(3))
     assert (lower >= 0).all()
     assert (lower <= predictions.days).all()
     assert (predictions.days <= upper).all()
@@ -61,7 +66,7 @@ def test_too_few_stays_give_an_interval_that_claims_nothing(kind):
         stay = np.repeat(np.arange(5), repeats)
         interval = calibrate(make(np.ones(len(stay))), np.ones(len(stay)), np.zeros(len(stay)), stay, 0.9)
         assert isinstance(interval, DistributionInterval) == (kind == "distribution")
-        lower, upper = interval.bounds(make(np.ones(1)), np.zeros(1))
+        lower, upper = interval.bounds(make(np.ones(1)), np.zeros(1), _no_groups(1))
         assert lower[0] == 0
         assert np.isinf(upper[0])
 
@@ -72,3 +77,57 @@ def test_broadcasting_shapes_are_refused(kind):
     for actual, stay in ((np.ones((5, 1)), np.arange(5)), (np.ones(4), np.arange(5)), (np.ones(5), np.arange(4))):
         with pytest.raises(ValueError, match="equal, non-empty"):
             calibrate(make(np.ones(5)), actual, np.ones(5), stay, 0.9)
+
+
+@pytest.mark.parametrize("kind", ["point", "distribution"])
+def test_a_group_whose_stays_scatter_more_gets_wider_bounds_and_its_coverage(kind):
+    """One stay in six is of a small ward whose lengths scatter three times as much; without the groups, its coverage
+    falls far below."""
+    make = _points if kind == "point" else _exponential
+    rng = np.random.default_rng(0)
+    count = 12000
+    ward = np.where(rng.random(count) < 1 / 6, "small", "large")
+    truth = rng.uniform(1, 6, count)
+    actual = np.minimum(truth * rng.lognormal(0, np.where(ward == "small", 0.9, 0.3), count), 80)
+    groups = pd.DataFrame({"ward": ward})
+    fold, calibration, rest = slice(0, 3000), slice(3000, 3600), slice(3600, None)
+    scores = interval_scores(make(truth[fold]), actual[fold])
+    widenings = group_widenings(scores, groups[fold], np.arange(3000), 0.9)
+    assert [one.group for one in widenings] == ["small"]
+
+    def coverage(widened):
+        given = make(truth[calibration]), actual[calibration], np.zeros(600), np.arange(600), 0.9
+        interval = calibrate(*given, widened)
+        lower, upper = interval.bounds(make(truth[rest]), np.zeros(count - 3600), groups[rest])
+        inside = (lower <= actual[rest]) & (actual[rest] <= upper)
+        assert (upper >= lower).all()
+        return {name: inside[ward[rest] == name].mean() for name in ("small", "large")}
+
+    assert coverage(())["small"] < 0.75
+    widened = coverage(widenings)
+    assert widened["small"] == pytest.approx(0.9, abs=0.03)
+    assert widened["large"] == coverage(())["large"]
+
+
+def test_a_stay_of_several_groups_gets_the_widest_bounds_of_theirs_and_a_group_that_is_unknown_none():
+    widenings = [("ward", "a", -1.0, 0.0), ("sex", "f", -0.5, 2.0), ("gone", "x", -9.0, 9.0)]
+    interval = DistributionInterval(0.9, (), (0.05,), (0.95,), tuple(GroupWidening(*one) for one in widenings))
+    groups = pd.DataFrame({"ward": ["a", "a", "b", None], "sex": ["f", "m", "f", None]})
+    lower, upper = interval.bounds(_exponential(np.full(4, 3.0)), np.zeros(4), groups)
+    assert lower[0] == lower[1] < lower[2] < lower[3]
+    assert upper[0] == upper[2] > upper[1] == upper[3]
+
+
+def test_a_small_group_is_widened_for_what_its_few_stays_cannot_tell_and_a_tiny_one_is_left_out():
+    scores = np.concatenate([np.linspace(-1, 1, 2001), np.linspace(-1, 1, 40), np.linspace(-1, 1, 29)])
+    groups = pd.DataFrame({"ward": ["large"] * 2001 + ["small"] * 40 + ["tiny"] * 29})
+    found = {one.group: one for one in group_widenings(scores, groups, np.arange(2070), 0.9)}
+    assert set(found) == {"large", "small"}
+    assert found["small"].upper == pytest.approx(-found["small"].lower) == pytest.approx(0.05, abs=0.01)
+    assert found["large"].upper < 0.005
+    # Forty stays known at fifty moments each tell no more than at one.
+    again = np.repeat(np.arange(2070), 50)
+    often = {one.group: one for one in group_widenings(scores[again], groups.loc[again], again, 0.9)}
+    assert often["small"].upper == pytest.approx(found["small"].upper, abs=0.03)
+    # What lies beyond 99 % forty stays cannot tell at all.
+    assert "small" not in {one.group for one in group_widenings(scores, groups, np.arange(2070), 0.99)}

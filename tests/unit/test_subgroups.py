@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from medlstm.subgroups import FEWEST_STAYS, score_subgroups
+from medlstm.subgroups import FEWEST_STAYS, group_labels, score_subgroups
 
 
 def test_each_group_is_judged_on_its_own_points():
@@ -12,8 +12,8 @@ def test_each_group_is_judged_on_its_own_points():
     elapsed = np.tile([0.5, 5.0], count)
     errors = np.where(stay % 2 == 0, 1.0, 3.0)
     held = (stay % 2 == 0) | (elapsed > 1)
-    found = {(one.attribute, one.group): one for one in score_subgroups(
-        stays, ["ward", "absent"], ["Age", "height"], stay, elapsed, errors, held)}  # fmt: skip
+    groups = group_labels(stays, ["ward", "absent"], ["Age", "height"]).iloc[stay]
+    found = {(one.attribute, one.group): one for one in score_subgroups(groups, stay, elapsed, errors, held)}
     assert set(found) == {
         ("ward", "a"), ("ward", "b"), ("Age", "18 to under 40 years"), ("Age", "80 years and more"),
         ("since admission", "0 to under 1 days"), ("since admission", "3 to under 7 days"),
@@ -31,7 +31,8 @@ def test_a_group_of_few_stays_and_a_missing_category_are_left_out():
     ward = [*["a"] * FEWEST_STAYS, *["b"] * (FEWEST_STAYS - 2), None]
     stays = pd.DataFrame({"ward": pd.Series(ward, dtype="str"), "age": np.full(count, np.nan)})
     stay = np.arange(count)
-    found = score_subgroups(stays, ["ward"], ["age"], stay, np.zeros(count), np.ones(count), np.ones(count, dtype=bool))
+    groups = group_labels(stays, ["ward"], ["age"])
+    found = score_subgroups(groups, stay, np.zeros(count), np.ones(count), np.ones(count, dtype=bool))
     assert [(one.attribute, one.group, one.stays) for one in found] == [
         ("ward", "a", FEWEST_STAYS), ("since admission", "0 to under 1 days", count),
     ]  # fmt: skip

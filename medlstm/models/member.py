@@ -1,5 +1,6 @@
 """One predictor of an ensemble: raw inputs in, what is known of the remaining stay at chosen steps out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from medlstm.models.spec import ModelSpec
 from medlstm.models.summaries import BRANCH_STATISTICS, branch_summaries, table_features
 
 RawBatch = tuple[Tensor, Tensor, Tensor, Tensor]
+FEATURE_DECIMALS = 4
 
 
 class StepOutput(NamedTuple):
@@ -98,11 +100,25 @@ class TableRows:
 
 
 class TableMember(Member):
-    """A predictor on one row of summaries per point; it is fitted on all rows at once."""
+    """A predictor on one row of summaries per point; it is fitted on all rows at once, and computes in double precision
+    whatever it is converted to."""
 
     def rows_at(self, batch: RawBatch, row: Tensor, step: Tensor) -> Tensor:
-        """Features [m, F], float64, of the given steps."""
-        return table_features(self.inputs, *batch)[row, step].double()
+        """Features [m, F], float64, of the given steps, rounded to `FEATURE_DECIMALS`: two devices, or two orders of a
+        sum, differ in the last digit, and a tree would make a leap of it."""
+        values, numeric, codes, elapsed_hours = batch
+        features = table_features(self.inputs, values.double(), numeric.double(), codes, elapsed_hours.double())
+        return torch.round(features[row, step].double(), decimals=FEATURE_DECIMALS)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TableMember":
+        """Moves to another device, not to another precision: weights and splits were learnt in double."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            result = fn(tensor)
+            return tensor.to(result.device) if tensor.dtype == torch.float64 != result.dtype else result
+
+        super()._apply(moved, recurse)
+        return self
 
     def fit_rows(self, rows: TableRows, seed: int) -> None:
         """Learn from training rows."""

@@ -13,7 +13,7 @@ _ROWS_PER_CHUNK = 20_000
 class BoostedTrees(nn.Module):
     """The raw score of a gradient boosting: a baseline, and per tree the value of the leaf that a row falls into.
 
-    Arrays [trees, nodes], padded with leaves; a leaf points at itself.
+    Arrays [trees, nodes], padded with leaves; a leaf points at itself. `depths`: the steps to each tree's lowest leaf.
     """
 
     feature: Tensor
@@ -30,10 +30,15 @@ class BoostedTrees(nn.Module):
             dtype = {"threshold": torch.float64, "value": torch.float64, "missing_left": torch.bool}
             self.register_buffer(name, torch.zeros((0, 1), dtype=dtype.get(name, torch.int64)))
         self.baseline = torch.zeros(1, dtype=torch.float64)
+        self.depths: tuple[int, ...] = ()
 
-    def take_over(self, model: Any, columns: np.ndarray) -> None:
+    def take_over(self, model: Any, columns: np.ndarray, resolution: float) -> None:
         """Copy the trees of a fitted HistGradientBoosting of one output with numeric features only; its feature i is
-        column `columns[i]` of the rows to come."""
+        column `columns[i]` of the rows to come. Features are multiples of `resolution`.
+
+        A split often lies on a value that rows have, where the last digit of a sum would decide. Splits are moved by a
+        quarter of the resolution, so that they are between two values, and the rows' sides stay as they are.
+        """
         trees = [iteration[0].nodes for iteration in model._predictors]
         nodes = max((len(tree) for tree in trees), default=1)
         shape = (len(trees), nodes)
@@ -54,7 +59,7 @@ class BoostedTrees(nn.Module):
             arrays["value"][index, :count] = tree["value"]
             at = np.flatnonzero(inner)
             arrays["feature"][index, at] = columns[tree["feature_idx"][inner]]
-            arrays["threshold"][index, at] = tree["num_threshold"][inner]
+            arrays["threshold"][index, at] = tree["num_threshold"][inner] + resolution / 4
             arrays["left"][index, at] = tree["left"][inner]
             arrays["right"][index, at] = tree["right"][inner]
             arrays["missing_left"][index, at] = tree["missing_go_to_left"][inner].astype(bool)
@@ -62,6 +67,7 @@ class BoostedTrees(nn.Module):
         for name, array in arrays.items():
             setattr(self, name, torch.from_numpy(array).to(device))
         self.baseline = torch.tensor(np.ravel(model._baseline_prediction)[:1], dtype=torch.float64, device=device)
+        self.depths = _depths(arrays["left"], arrays["right"])
 
     def forward(self, features: Tensor) -> Tensor:
         """Raw scores [n], float64, of rows [n, F] (NaN missing)."""
@@ -70,17 +76,14 @@ class BoostedTrees(nn.Module):
 
     def _scores(self, features: Tensor) -> Tensor:
         total = self.baseline.expand(len(features)).clone()
-        for tree in range(len(self.feature)):
+        for tree, depth in enumerate(self.depths):
             node = torch.zeros(len(features), dtype=torch.int64, device=features.device)
-            while True:
+            for _ in range(depth):
                 value = features.gather(1, self.feature[tree][node].unsqueeze(1)).squeeze(1)
                 goes_left = torch.where(
                     torch.isnan(value), self.missing_left[tree][node], value <= self.threshold[tree][node]
                 )
-                following = torch.where(goes_left, self.left[tree][node], self.right[tree][node])
-                if torch.equal(following, node):
-                    break
-                node = following
+                node = torch.where(goes_left, self.left[tree][node], self.right[tree][node])
             total += self.value[tree][node]
         return total
 
@@ -90,4 +93,19 @@ class BoostedTrees(nn.Module):
             if prefix + name in state_dict:
                 own = getattr(self, name)
                 setattr(self, name, torch.empty(state_dict[prefix + name].shape, dtype=own.dtype, device=own.device))
+        if prefix + "left" in state_dict:
+            self.depths = _depths(state_dict[prefix + "left"].numpy(), state_dict[prefix + "right"].numpy())
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _depths(left: np.ndarray, right: np.ndarray) -> tuple[int, ...]:
+    """How many steps from the root every path of each tree has ended after, for arrays [trees, nodes]."""
+    depths = np.zeros(len(left), dtype=np.int64)
+    itself = np.arange(left.shape[1])
+    reached = np.broadcast_to(itself == 0, left.shape)
+    while (inner := reached & (left != itself)).any():
+        depths += inner.any(axis=1)
+        tree, node = np.nonzero(inner)
+        reached = np.zeros(left.shape, dtype=bool)
+        reached[tree, left[tree, node]] = reached[tree, right[tree, node]] = True
+    return tuple(depths.tolist())

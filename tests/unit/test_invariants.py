@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from medlstm.batches import NightlyPoints, arrange, elapsed_days, predict
+from medlstm.batches import NightlyPoints, arrange, batches_at, elapsed_days, predict
 from medlstm.config import parse_config
-from medlstm.ensembling import fit_model
+from medlstm.ensembling import fit_model, groups_at
 from medlstm.metrics import los_kappa
 from medlstm.models.distribution import RemainingStay, kaplan_meier
+from medlstm.models.member import StepNetwork
 from medlstm.models.names import model_names
 from medlstm.sequences import StaySequences
 
@@ -114,6 +115,41 @@ def test_a_gpu_predicts_and_trains_as_the_cpu_does(name):
     np.testing.assert_allclose(on_gpu.mortality, on_cpu.mortality, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", model_names())
+def test_predictions_hardly_depend_on_the_precision_they_are_computed_in(name):
+    """Predictions are computed in double precision on the CPU and on CUDA, whose sums differ in their order alone. In
+    single precision, whose rounding is half a billion times as coarse, they are still the same within 1e-4."""
+    generator = np.random.default_rng(1)
+    sequences = _stays(generator.uniform(48, 120, 200), np.zeros(200, dtype=bool))
+    asked = _every_day(sequences)
+    fitted = fit_model(sequences, _every_day, _config(name, training={"max_epochs": 2}))
+    stays = arrange(sequences, fitted.spec)
+    double = predict(fitted.network, stays, asked, CPU)
+    single = predict(fitted.network, stays, asked, CPU, torch.float32)
+    np.testing.assert_allclose(single.remaining.survival, double.remaining.survival, atol=1e-4)
+    np.testing.assert_allclose(single.days, double.days, atol=1e-4)
+    np.testing.assert_allclose(single.mortality, double.mortality, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_all_that_a_prediction_needs_is_on_the_networks_device(name):
+    """On PyTorch's meta device, where a tensor has a place and no values: one left on the CPU would raise, as it would
+    on a GPU."""
+    generator = np.random.default_rng(1)
+    sequences = _stays(generator.uniform(48, 120, 200), np.zeros(200, dtype=bool))
+    fitted = fit_model(sequences, _every_day, _config(name, training={"max_epochs": 1}))
+    stays, asked, meta = arrange(sequences, fitted.spec), _every_day(sequences), torch.device("meta")
+    network = fitted.network.to(meta)
+    for _, batch, row, step in batches_at(stays, asked, meta):
+        said = network.at(batch.inputs, row, step)
+        assert said.days.device == said.survival.device == said.mortality.device == meta
+        for member in network.each():
+            if isinstance(member, StepNetwork):
+                output = member(*batch.inputs)
+                member.head.loss(output.remaining, batch.remaining_days, batch.censored).sum().backward()
+                assert all(one.grad.device == meta for one in member.output.parameters())
+
+
 def _kappa_beyond_elapsed_time(sequences):
     """Bootstrap bounds, over stays, of the model's kappa less that of the best guess from elapsed time alone."""
     fitted = fit_model(sequences, _every_day, _config())
@@ -190,7 +226,7 @@ def test_coverage_of_ninety_percent_on_the_next_stays_and_in_each_large_subgroup
     test = sequences.select((sequences.stays["split"] == "test").to_numpy())
     asked = _every_day(test)
     said = predict(fitted.network, arrange(test, fitted.spec), asked, CPU)
-    lower, upper = fitted.interval.bounds(said, np.zeros(len(test)))
+    lower, upper = fitted.interval.bounds(said, np.zeros(len(test)), groups_at(asked, test, fitted.spec))
     inside = (asked.remaining_days >= lower) & (asked.remaining_days <= upper)
     assert 0.87 <= inside.mean() <= 0.93
     old = (test.stays["age"] > 60).to_numpy()

@@ -19,7 +19,7 @@ from medlstm.gate import decide
 from medlstm.lake import Workspace, partition_file, read_table, write_table
 from medlstm.membership import drawn_to_half
 from medlstm.registry import champion, load_network, load_records, save_model, training_due
-from medlstm.scoring import score_night
+from medlstm.scoring import score_night, score_stays
 from medlstm.sequences import build_sequences, load_sequences
 from medlstm.training import train_model
 
@@ -127,6 +127,11 @@ def test_every_kind_of_model_trains_scores_and_comes_back_from_its_file(trained,
     theirs = predict(load_network(other, record), stays, last_points(sequences), torch.device("cpu"))
     np.testing.assert_array_equal(mine.remaining.survival, theirs.remaining.survival)
     np.testing.assert_array_equal(mine.mortality, theirs.mortality)
+    some = sequences.select(np.arange(len(sequences)) < 50)
+    scored = score_stays(other, record, some, LAST, config, stale=False).to_pylist()
+    assert all(row["remaining_los_days_lower"] <= row["remaining_los_days"] for row in scored)
+    if name != "median":
+        assert np.mean([row["reasons"][0]["variable"] == "severity" for row in scored]) > 0.8
 
 
 def test_a_blend_of_two_fitted_models_is_the_blend_trained_as_one(trained):

@@ -9,7 +9,7 @@ from medlstm.models.trees import BoostedTrees
 
 def _table(rows):
     generator = np.random.default_rng(rows)
-    table = generator.normal(size=(rows, 6))
+    table = generator.normal(size=(rows, 6)).round(4)
     table[generator.random(table.shape) < 0.3] = np.nan
     target = np.nan_to_num(table[:, 0]) + np.isnan(table[:, 1]) + np.nan_to_num(table[:, 2]) ** 2
     return table, target
@@ -23,7 +23,7 @@ def test_trees_predict_what_scikit_learn_predicts_after_a_trip_through_a_file(lo
     else:
         model = HistGradientBoostingRegressor(loss=loss, max_iter=30).fit(table, target)
     trees = BoostedTrees()
-    trees.take_over(model, np.arange(6))
+    trees.take_over(model, np.arange(6), 1e-4)
     loaded = BoostedTrees()
     loaded.load_state_dict(safetensors.torch.load(safetensors.torch.save(trees.state_dict())))
     fresh = _table(500)[0]
@@ -31,21 +31,27 @@ def test_trees_predict_what_scikit_learn_predicts_after_a_trip_through_a_file(lo
     np.testing.assert_allclose(loaded(torch.from_numpy(fresh)).numpy(), wanted, rtol=0, atol=1e-12)
 
 
-def test_values_at_a_threshold_and_missing_ones_go_the_same_way():
-    table = np.repeat([[0.0], [1.0], [2.0], [np.nan]], 30, axis=0)
-    target = np.repeat([0.0, 1.0, 5.0, 9.0], 30)
-    model = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(table, target)
+def test_rows_at_a_split_go_where_they_went_in_the_fit_whatever_their_last_digit():
+    """Thousands of equal values: quantiles of them, and so the splits, are values that rows have."""
+    generator = np.random.default_rng(0)
+    table = generator.normal(size=(5000, 2)).round(2).repeat(4, axis=0)
+    table[generator.random(table.shape) < 0.2] = np.nan
+    target = np.nan_to_num(table[:, 0]) ** 2 + np.isnan(table[:, 1])
+    model = HistGradientBoostingRegressor(max_iter=20).fit(table, target)
+    splits = np.concatenate([one[0].nodes["num_threshold"] for one in model._predictors])
+    assert np.isin(splits.round(9), table.round(9)).mean() > 0.1
     trees = BoostedTrees()
-    trees.take_over(model, np.arange(1))
-    probe = np.array([[-1.0], [0.0], [0.5], [1.0], [1.5], [2.0], [3.0], [np.nan]])
-    np.testing.assert_allclose(trees(torch.from_numpy(probe)).numpy(), model.predict(probe), rtol=0, atol=1e-12)
+    trees.take_over(model, np.arange(2), 0.01)
+    wanted = model.predict(table)
+    for noise in (0.0, 1e-9, -1e-9, 1e-3, -1e-3):
+        np.testing.assert_allclose(trees(torch.from_numpy(table + noise)).numpy(), wanted, rtol=0, atol=1e-12)
 
 
 def test_trees_with_categorical_splits_are_refused():
     table = np.random.default_rng(0).integers(0, 4, (200, 1)).astype(float)
     model = HistGradientBoostingRegressor(max_iter=3, categorical_features=[0]).fit(table, np.isin(table[:, 0], [1, 3]))
     with pytest.raises(ValueError, match="categorical"):
-        BoostedTrees().take_over(model, np.arange(1))
+        BoostedTrees().take_over(model, np.arange(1), 1.0)
 
 
 def test_columns_left_out_of_the_fit_are_passed_over():
@@ -53,5 +59,5 @@ def test_columns_left_out_of_the_fit_are_passed_over():
     columns = np.array([0, 2, 5])
     model = HistGradientBoostingRegressor(max_iter=5).fit(table[:, columns], target)
     trees = BoostedTrees()
-    trees.take_over(model, columns)
+    trees.take_over(model, columns, 1e-4)
     np.testing.assert_allclose(trees(torch.from_numpy(table)).numpy(), model.predict(table[:, columns]), atol=1e-12)

@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from medlstm.models.heads import median_of
-from medlstm.models.member import Prediction, TableMember, TableRows
+from medlstm.models.member import FEATURE_DECIMALS, Prediction, TableMember, TableRows
 from medlstm.models.spec import ModelSpec
 from medlstm.models.trees import BoostedTrees
 
 _MAX_EXPANDED_ROWS = 80_000
 _MIN_KNOWN_SHARE = 0.02
+_RESOLUTION = 10.0**-FEATURE_DECIMALS
 HAZARD_OPTIONS = {
     "learning_rate": 0.1, "max_iter": 90, "max_leaf_nodes": 12, "min_samples_leaf": 40, "l2_regularization": 5.0,
     "max_features": 0.3, "early_stopping": False,
@@ -44,12 +45,12 @@ class GradientBoosting(TableMember):
             row, bins, ended = row[chosen], bins[chosen], ended[chosen]
         model = HistGradientBoostingClassifier(random_state=seed, **HAZARD_OPTIONS)
         model.fit(np.column_stack([features[:, kept][row], bins]), ended)
-        self.hazard.take_over(model, np.append(kept, features.shape[1]))
+        self.hazard.take_over(model, np.append(kept, features.shape[1]), _RESOLUTION)
         known = ~torch.isnan(rows.died).numpy()
         if self.risk is not None and len(np.unique(rows.died.numpy()[known])) == 2:
             risk = HistGradientBoostingClassifier(random_state=seed, **RISK_OPTIONS)
             risk.fit(features[:, kept][known], rows.died.numpy()[known])
-            self.risk.take_over(risk, kept)
+            self.risk.take_over(risk, kept, _RESOLUTION)
 
     def predict_rows(self, features: Tensor) -> Prediction:
         bins = len(self.spec.edges_days) - 1

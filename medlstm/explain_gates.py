@@ -15,7 +15,8 @@ from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.gate_plot import GateFigure, draw
 from medlstm.lake import Workspace, write_bytes
 from medlstm.models.gates import Activations, activations
-from medlstm.models.member import Member, RawBatch
+from medlstm.models.inputs import RawBatch
+from medlstm.models.member import Member
 from medlstm.registry import champion, load_network
 from medlstm.sequences import StaySequences, load_sequences, stored_scope
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from medlstm.models.member import Member, Prediction, RawBatch
+from medlstm.models.inputs import RawBatch
+from medlstm.models.member import Member, Prediction
 from medlstm.models.spec import ModelSpec
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medlstm.models.member import Member, Prediction, RawBatch
+from medlstm.models.inputs import RawBatch
+from medlstm.models.member import Member, Prediction
 from medlstm.models.names import model_names
 from medlstm.models.spec import ModelSpec
 

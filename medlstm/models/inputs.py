@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+# Values, numbers, codes and elapsed hours; see ClinicalInputs.forward.
+RawBatch = tuple[Tensor, Tensor, Tensor, Tensor]
 _GAP_CAP_HOURS = 168.0
 
 

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from medlstm.models.heads import Head, build_head
-from medlstm.models.inputs import ClinicalInputs, PlainInputs, RawInputs
+from medlstm.models.inputs import ClinicalInputs, PlainInputs, RawBatch, RawInputs
 from medlstm.models.spec import ModelSpec
 from medlstm.models.summaries import BRANCH_STATISTICS, branch_summaries, table_features
 
-RawBatch = tuple[Tensor, Tensor, Tensor, Tensor]
 FEATURE_DECIMALS = 4
 
 
@@ -107,8 +106,8 @@ class TableMember(Member):
         """Features [m, F], float64, of the given steps, rounded to `FEATURE_DECIMALS`: two devices, or two orders of a
         sum, differ in the last digit, and a tree would make a leap of it."""
         values, numeric, codes, elapsed_hours = batch
-        features = table_features(self.inputs, values.double(), numeric.double(), codes, elapsed_hours.double())
-        return torch.round(features[row, step].double(), decimals=FEATURE_DECIMALS)
+        precise = values.double(), numeric.double(), codes, elapsed_hours.double()
+        return torch.round(table_features(self.inputs, precise, row, step), decimals=FEATURE_DECIMALS)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TableMember":
         """Moves to another device, not to another precision: weights and splits were learnt in double."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from medlstm.models.inputs import Observed, RawInputs
+from medlstm.models.inputs import Observed, RawBatch, RawInputs
 
 # Statistics per variable that the branch of a network takes, and that tables (trees, ridge) take.
 BRANCH_STATISTICS = 6
@@ -24,43 +24,40 @@ def branch_summaries(observed: Observed) -> Tensor:
     return torch.cat([*(torch.where(ever, part, 0.0) for part in parts), ever.to(observed.filled.dtype)], dim=-1)
 
 
-def table_features(
-    inputs: RawInputs, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor
-) -> Tensor:
-    """One row per step for models on tables [B, T, F]: summaries per variable (NaN where there are none), statics
-    (NaN unknown) and time in hospital; arguments as in ClinicalInputs.forward."""
+def table_features(inputs: RawInputs, batch: RawBatch, row: Tensor, step: Tensor) -> Tensor:
+    """A row for models on tables at each of the steps [m] of the stays at rows [m] of a batch [m, F]: summaries per
+    variable (NaN where there are none), statics (NaN unknown) and time in hospital."""
+    values, numeric, codes, elapsed_hours = batch
     observed = inputs.observe(values)
-    statistics = _running(observed)
-    window = max(_DAY_HOURS // inputs.bin_hours, 1)
-    count, total = statistics["count"], statistics["total"]
-    recent = count - _delayed(count, window)
-    day_mean = (total - _delayed(total, window)) / recent.clamp(min=1)
+    running = _running(observed)
+    statistics = {name: one[row, step] for name, one in running.items()}
+    day_before = step - max(_DAY_HOURS // inputs.bin_hours, 1)
+    count, mean = statistics["count"], statistics["mean"]
+    recent = count - _earlier(running["count"], row, day_before)
+    day_mean = (statistics["total"] - _earlier(running["total"], row, day_before)) / recent.clamp(min=1)
     ever, today = statistics["ever"], recent > 0
     nothing = float("nan")
     columns = {
-        "last": torch.where(ever, observed.filled, nothing),
-        "mean": torch.where(ever, statistics["mean"], nothing),
+        "last": torch.where(ever, observed.filled[row, step], nothing),
+        "mean": torch.where(ever, mean, nothing),
         "minimum": torch.where(ever, statistics["minimum"], nothing),
         "maximum": torch.where(ever, statistics["maximum"], nothing),
         "spread": torch.where(count > 1, statistics["spread"], nothing),
         "first": torch.where(ever, statistics["first"], nothing),
         "day_mean": torch.where(today, day_mean, nothing),
-        "day_change": torch.where(today, day_mean - statistics["mean"], nothing),
-        "age": observed.gap,
+        "day_change": torch.where(today, day_mean - mean, nothing),
+        "age": observed.gap[row, step],
         "count": torch.log1p(count),
     }
-    steps = values.shape[1]
     one_hot = inputs.statics(numeric, codes)[:, numeric.shape[1] :]
-    statics = torch.cat([numeric.to(one_hot.dtype), one_hot], dim=-1).unsqueeze(1).expand(-1, steps, -1)
-    per_variable = [columns[name] for name in TABLE_STATISTICS]
-    return torch.cat([*per_variable, statics, elapsed_hours.unsqueeze(-1).to(one_hot.dtype)], dim=-1)
+    statics = [numeric[row], one_hot[row], elapsed_hours[row, step].unsqueeze(-1)]
+    return torch.cat([*(columns[name] for name in TABLE_STATISTICS), *statics], dim=-1)
 
 
 def _running(observed: Observed) -> dict[str, Tensor]:
     """Statistics over steps 0..t of each variable, each [B, T, V]; without meaning before the first value."""
     scaled, seen = observed.scaled, observed.seen
-    weight = seen.to(scaled.dtype)
-    count = weight.cumsum(dim=1)
+    count = seen.to(scaled.dtype).cumsum(dim=1)
     total = scaled.cumsum(dim=1)
     mean = total / count.clamp(min=1)
     squares = scaled.square().cumsum(dim=1) / count.clamp(min=1)
@@ -79,8 +76,6 @@ def _running(observed: Observed) -> dict[str, Tensor]:
     }
 
 
-def _delayed(running: Tensor, steps: int) -> Tensor:
-    """The running total as it was `steps` steps ago, 0 before the stay."""
-    if steps >= running.shape[1]:
-        return torch.zeros_like(running)
-    return torch.cat([torch.zeros_like(running[:, :steps]), running[:, :-steps]], dim=1)
+def _earlier(running: Tensor, row: Tensor, step: Tensor) -> Tensor:
+    """The running total [m, V] at earlier steps [m], 0 before the stay."""
+    return torch.where((step >= 0).unsqueeze(-1), running[row, step.clamp(min=0)], 0.0)

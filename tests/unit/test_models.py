@@ -110,7 +110,8 @@ def test_summaries_so_far_by_hand():
     assert ever.tolist() == [0, 1, 1, 1]
     assert branch_summaries(observed).shape[-1] == BRANCH_STATISTICS
     nothing = torch.zeros(1, 0, dtype=torch.float64)
-    row = table_features(inputs, values, nothing, torch.zeros(1, 0, dtype=torch.long), torch.full((1, 4), 5.0))[0]
+    batch = values, nothing, torch.zeros(1, 0, dtype=torch.long), torch.full((1, 4), 5.0, dtype=torch.float64)
+    row = table_features(inputs, batch, torch.zeros(4, dtype=torch.long), torch.arange(4))
     # last, mean, minimum, maximum, spread, first, day mean, day change, age, count, elapsed hours
     assert row[3].tolist() == pytest.approx([6, 4, 2, 6, 2, 2, 6, 2, 0, np.log(3), 5])
     assert torch.isnan(row[0, :8]).all()

@@ -61,3 +61,30 @@ def test_columns_left_out_of_the_fit_are_passed_over():
     trees = BoostedTrees()
     trees.take_over(model, columns, 1e-4)
     np.testing.assert_allclose(trees(torch.from_numpy(table)).numpy(), model.predict(table[:, columns]), atol=1e-12)
+
+
+def test_a_last_column_that_takes_several_values_in_turn_scores_as_rows_of_their_own():
+    table, target = _table(800)
+    columns = np.array([1, 3, 5])
+    model = HistGradientBoostingRegressor(max_iter=30).fit(table[:, columns], target)
+    trees = BoostedTrees()
+    trees.take_over(model, columns, 1e-4)
+    points = np.array([-1.0, 0.0, np.nan, 2.0])
+    found = trees.at_each(torch.from_numpy(table[:, :5]), torch.from_numpy(points))
+    for place, point in enumerate(points):
+        rows = table.copy()
+        rows[:, 5] = point
+        np.testing.assert_allclose(found[:, place], model.predict(rows[:, columns]), rtol=0, atol=1e-12)
+
+
+def test_a_tree_of_too_many_leaves_is_refused():
+    table = np.arange(1000.0).reshape(-1, 1)
+    model = HistGradientBoostingRegressor(max_iter=1, max_leaf_nodes=64, min_samples_leaf=1).fit(table, table[:, 0])
+    with pytest.raises(ValueError, match="64 leaves, 62 at most"):
+        BoostedTrees().take_over(model, np.arange(1), 1.0)
+
+
+def test_no_rows_and_no_trees_are_fine():
+    trees = BoostedTrees()
+    assert trees(torch.zeros((3, 2))).tolist() == [0.0, 0.0, 0.0]
+    assert trees(torch.zeros((0, 2))).shape == (0,)

@@ -54,9 +54,7 @@ class GradientBoosting(TableMember):
 
     def predict_rows(self, features: Tensor) -> Prediction:
         bins = len(self.spec.edges_days) - 1
-        repeated = features.repeat_interleave(bins, dim=0)
-        number = torch.arange(bins, dtype=features.dtype, device=features.device).repeat(len(features))
-        logits = self.hazard(torch.cat([repeated, number.unsqueeze(1)], dim=1)).view(len(features), bins)
+        logits = self.hazard.at_each(features, torch.arange(bins, dtype=features.dtype, device=features.device))
         survival = torch.exp(functional.pad(-functional.softplus(logits).cumsum(dim=1), (1, 0)))
         risk = torch.sigmoid(self.risk(features)) if self.risk is not None else None
         return Prediction(median_of(survival, self.spec.edges_days), survival, risk)

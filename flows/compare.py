@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.execution import preprocess
-from flows.night_date import resolve_as_of, run_name
+from flows.night_date import held_date, run_name
 from flows.printing import plain
 from medlstm.compare import Comparison
 from tasks.compare import compare as compare_task
@@ -17,9 +17,9 @@ from tasks.compare import compare as compare_task
 @flow(name="compare", flow_run_name=partial(run_name, "compare"))
 def compare(workspace: str, as_of: date | None = None, names: list[str] | None = None) -> Comparison:
     """Sequences of all stays known at the date to a comparison; `names` picks models, all of them by default."""
-    day = resolve_as_of(workspace, as_of)
-    preprocess(workspace, day, "all")
-    comparison = compare_task(workspace, day, names or [])
+    with held_date(workspace, as_of) as day:
+        preprocess(workspace, day, "all")
+        comparison = compare_task(workspace, day, names or [])
     rows = [plain(asdict(one)) for one in comparison.models]
     create_table_artifact(table=rows, key="comparison", description=f"Every model on the same stays, as of {day}")
     return comparison

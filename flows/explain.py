@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.execution import preprocess
-from flows.night_date import resolve_as_of, run_name
+from flows.night_date import held_date, run_name
 from medlstm.explain_gates import GateSummary
 from medlstm.lake import Workspace
 from medlstm.sequences import stored_scope
@@ -17,7 +17,7 @@ from tasks.explain import explain_gates
 @flow(name="explain", flow_run_name=partial(run_name, "explain"))
 def explain(workspace: str, as_of: date | None = None) -> GateSummary:
     """The sequences of the date, built if they are not there, to reports/D/gates.svg."""
-    day = resolve_as_of(workspace, as_of)
-    if stored_scope(Workspace(Path(workspace)).sequences(day)) is None:
-        preprocess(workspace, day, "open")
-    return explain_gates(workspace, day)
+    with held_date(workspace, as_of) as day:
+        if stored_scope(Workspace(Path(workspace)).sequences(day)) is None:
+            preprocess(workspace, day, "open")
+        return explain_gates(workspace, day)

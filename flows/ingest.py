@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.execution import ingest as ingest_step
-from flows.night_date import resolve_as_of, run_name
+from flows.night_date import held_date, run_name
 from medlstm.ingest import IngestSummary, dates_to_ingest
 from medlstm.lake import Workspace
 
@@ -15,5 +15,5 @@ from medlstm.lake import Workspace
 @flow(name="ingest", flow_run_name=partial(run_name, "ingest"))
 def ingest(workspace: str, as_of: date | None = None) -> list[IngestSummary]:
     """Landing to raw."""
-    day = resolve_as_of(workspace, as_of)
-    return ingest_step(workspace, dates_to_ingest(Workspace(Path(workspace)), day))
+    with held_date(workspace, as_of) as day:
+        return ingest_step(workspace, dates_to_ingest(Workspace(Path(workspace)), day))

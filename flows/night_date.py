@@ -1,5 +1,7 @@
-"""Which night a run is for."""
+"""Which night a run is for, and that no other run is at it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -7,6 +9,8 @@ from zoneinfo import ZoneInfo
 from prefect import runtime
 
 from medlstm.config import Config, load_config
+from medlstm.lake import Workspace
+from medlstm.locking import date_lock
 
 
 def resolve_as_of(workspace: str, as_of: date | None) -> date:
@@ -17,6 +21,15 @@ def resolve_as_of(workspace: str, as_of: date | None) -> date:
     if as_of is not None:
         return as_of
     return newest_closed_night(load_config(Path(workspace)), runtime.flow_run.scheduled_start_time)
+
+
+@contextmanager
+def held_date(workspace: str, as_of: date | None) -> Iterator[date]:
+    """The date of `resolve_as_of`, held for the block: a step run by hand waits for the night of its date, and that
+    for it. Raises DateLocked when the other run does not end."""
+    day = resolve_as_of(workspace, as_of)
+    with date_lock(Workspace(Path(workspace)), "as_of", day):
+        yield day
 
 
 def newest_closed_night(config: Config, moment: datetime) -> date:

@@ -13,12 +13,11 @@ from prefect import flow
 
 from flows.artifacts import publish_contracts, publish_night
 from flows.execution import ingest, preprocess, validate
-from flows.night_date import resolve_as_of, run_name
+from flows.night_date import held_date, run_name
 from medlstm.config import load_config
 from medlstm.errors import ContractStopped
 from medlstm.ingest import IngestSummary, dates_to_ingest, shown_name
 from medlstm.lake import Workspace
-from medlstm.locking import date_lock
 from medlstm.registry import champion, training_due
 from medlstm.report import GroupForecast, NightError, NightReport, TableCounts
 from medlstm.retraining import TrainSummary
@@ -80,9 +79,8 @@ def nightly(workspace: str, as_of: date | None = None) -> NightSummary:
     Raises ContractStopped when the contract of the date itself stops the night, after writing a page that says so,
     and DateLocked when another run of the same date does not end.
     """
-    place, day = Workspace(Path(workspace)), resolve_as_of(workspace, as_of)
-    with date_lock(place, "as_of", day):
-        return _run_night(place, day, _Night())
+    with held_date(workspace, as_of) as day:
+        return _run_night(Workspace(Path(workspace)), day, _Night())
 
 
 def _run_night(place: Workspace, day: date, night: _Night) -> NightSummary:

@@ -6,11 +6,12 @@ from functools import partial
 from prefect import flow
 
 from flows.execution import preprocess as preprocess_step
-from flows.night_date import resolve_as_of, run_name
+from flows.night_date import held_date, run_name
 from medlstm.sequences import SequenceSummary
 
 
 @flow(name="preprocess", flow_run_name=partial(run_name, "preprocess"))
 def preprocess(workspace: str, as_of: date | None = None) -> SequenceSummary:
     """Admitted to sequences."""
-    return preprocess_step(workspace, resolve_as_of(workspace, as_of), "all")
+    with held_date(workspace, as_of) as day:
+        return preprocess_step(workspace, day, "all")

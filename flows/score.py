@@ -5,7 +5,7 @@ from functools import partial
 
 from prefect import flow
 
-from flows.night_date import resolve_as_of, run_name
+from flows.night_date import held_date, run_name
 from medlstm.scoring import ScoreSummary
 from tasks.score import score as score_task
 
@@ -13,4 +13,5 @@ from tasks.score import score as score_task
 @flow(name="score", flow_run_name=partial(run_name, "score"))
 def score(workspace: str, as_of: date | None = None) -> ScoreSummary:
     """Sequences to predictions."""
-    return score_task(workspace, resolve_as_of(workspace, as_of))
+    with held_date(workspace, as_of) as day:
+        return score_task(workspace, day)

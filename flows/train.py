@@ -5,7 +5,7 @@ from functools import partial
 
 from prefect import flow
 
-from flows.night_date import resolve_as_of, run_name
+from flows.night_date import held_date, run_name
 from medlstm.retraining import TrainSummary
 from tasks.train import train as train_task
 
@@ -13,4 +13,5 @@ from tasks.train import train as train_task
 @flow(name="train", flow_run_name=partial(run_name, "train"))
 def train(workspace: str, as_of: date | None = None) -> TrainSummary:
     """Sequences to a model version."""
-    return train_task(workspace, resolve_as_of(workspace, as_of))
+    with held_date(workspace, as_of) as day:
+        return train_task(workspace, day)

@@ -8,7 +8,7 @@ from prefect import flow
 
 from flows.artifacts import publish_contracts
 from flows.execution import validate as validate_step
-from flows.night_date import resolve_as_of, run_name
+from flows.night_date import held_date, run_name
 from medlstm.lake import Workspace
 from medlstm.validate import dates_to_validate
 from tasks.validate import ValidationOutcome
@@ -17,7 +17,7 @@ from tasks.validate import ValidationOutcome
 @flow(name="validate", flow_run_name=partial(run_name, "validate"))
 def validate(workspace: str, as_of: date | None = None) -> ValidationOutcome:
     """Raw to admitted and quarantined."""
-    day = resolve_as_of(workspace, as_of)
-    outcome = validate_step(workspace, dates_to_validate(Workspace(Path(workspace)), day))
+    with held_date(workspace, as_of) as day:
+        outcome = validate_step(workspace, dates_to_validate(Workspace(Path(workspace)), day))
     publish_contracts(outcome.summaries)
     return outcome

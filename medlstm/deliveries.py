@@ -15,7 +15,7 @@ from typing import Any
 
 from medlstm.audit import SourceFile
 from medlstm.errors import LandingError
-from medlstm.lake import Workspace, read_json, sha256_of, sweep_temporaries, write_json
+from medlstm.lake import Workspace, read_json, sha256_of, write_json
 from medlstm.sources.landed import LandingFolder
 from medlstm.sources.landing import list_landing
 
@@ -80,7 +80,6 @@ def write_delivery(workspace: Workspace, delivery: Delivery) -> None:
         for one in delivery.files
     ]
     path = _file(workspace, delivery.extract_date)
-    sweep_temporaries(path)
     # A record of ten thousand files: one line is written ten times as fast as many.
     write_json({"files": files, "raw": delivery.raw}, path, indent=None)
 

@@ -31,7 +31,6 @@ from medlstm.lake import (
     partition_file,
     read_table,
     row_count,
-    sweep_temporaries,
     write_table,
 )
 from medlstm.locking import date_lock
@@ -171,7 +170,6 @@ def _write_unreadable(workspace: Workspace, summary: IngestSummary) -> None:
     files = [(file.source_file, file.reason, extract_date) for file in summary.unreadable]
     records = [dict(zip(FILES_SCHEMA.names, values, strict=True)) for values in files]
     path = partition_file(workspace.quarantine("files"), extract_date)
-    sweep_temporaries(path)
     write_table(pa.Table.from_pylist(records, schema=FILES_SCHEMA), path)
 
 
@@ -218,7 +216,6 @@ class _RawWriter:
         self.schema = dictionary_schema(raw_schema(columns))
         self.rows = 0
         self._gathered: list[pa.Table] = []
-        sweep_temporaries(self.path)
         staged.open(self.path, self.schema, unsearched=_UNSEARCHED)
 
     def add(self, rows: pa.Table) -> None:

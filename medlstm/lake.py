@@ -137,7 +137,6 @@ class StagedTables:
 
         `unsearched` columns get no smallest and largest value in the footer, which take as long as compressing them.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(path)
         self._temporaries[path] = temporary
         counted = [one.name for one in schema if pa.types.is_integer(one.type) or pa.types.is_timestamp(one.type)]
@@ -178,15 +177,14 @@ class StagedTables:
         return written
 
 
-def sweep_temporaries(path: Path) -> None:
-    """Remove what a killed run left half-written of a file that no other run may be writing."""
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
-
-
 def read_table(path: Path) -> pa.Table:
     """Read one Parquet file as it lies, without reading partition columns into it from folder names."""
     return pq.ParquetFile(path).read()
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there."""
+    path.unlink(missing_ok=True)
 
 
 def row_count(path: Path) -> int:
@@ -218,7 +216,6 @@ def write_bytes(content: bytes, path: Path) -> None:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success fsync it, rename it over `path` and fsync the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
     try:
         yield temporary
@@ -230,6 +227,11 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 def _temporary(path: Path) -> Path:
+    """A name for a file on its way to `path`. What a killed run left of it is removed: the lock of the date, or of the
+    models, keeps any other run from writing it at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
     return path.with_name(f".{path.name}.{uuid4().hex}.tmp")
 
 

@@ -21,6 +21,7 @@ from medlstm.lake import (
     partition_file,
     read_json,
     read_table,
+    remove,
     write_json,
     write_table,
 )
@@ -122,7 +123,7 @@ def build_sequences(workspace: Workspace, as_of: date, config: Config, scope: Sc
 def build_shards(
     workspace: Workspace, as_of: date, config: Config, scope: Scope, shards: Sequence[int]
 ) -> ShardCounts:
-    """Write some shards (numbers from 0) in one pass over the observations.
+    """Write some shards (numbers from 0) in one pass over the observations; until `finish_sequences` none is readable.
 
     Shards are independent: several processes may build different ones, and the files are the same as by one.
     """
@@ -135,6 +136,7 @@ def build_shards(
     schema = _steps_schema(variables)
     ids = pa.array(stays["stay_id"], pa.string())
     rows = 0
+    remove(folder / MANIFEST)
     with StagedTables() as staged:
         paths = {shard: folder / f"steps-{shard:05d}.parquet" for shard in shards}
         for path in paths.values():

@@ -32,7 +32,6 @@ from medlstm.lake import (
     partition_dates,
     partition_file,
     read_json,
-    sweep_temporaries,
     write_json,
 )
 from medlstm.limits import load_limits
@@ -252,7 +251,6 @@ class _Run:
             (self._admitted(table, day), dictionary_schema(contract.schema)),
             (self._quarantine(table, day), dictionary_schema(quarantine_schema(raw.names))),
         ):
-            sweep_temporaries(path)
             self.staged.open(path, schema, unsearched=("variable", "source_file"))
 
     def _admissions(self, partitions: list[RawPartition]) -> Admissions:
@@ -304,7 +302,6 @@ class _Run:
                 write_data_docs(self.workspace, self.contracts[report.table], report, day)
         delivery = read_delivery(self.workspace, day)
         path = _report_file(self.workspace, day)
-        sweep_temporaries(path)
         raw = delivery.raw if delivery else {}
         # Last of all: a date whose report is missing is judged again.
         write_json({"reports": [asdict(report) for report in reports], "raw": raw}, path)

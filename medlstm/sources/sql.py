@@ -25,7 +25,7 @@ from sqlalchemy.exc import (
 
 from medlstm.config import Config
 from medlstm.errors import ConfigError, LandingError
-from medlstm.lake import StagedTables, Workspace, sweep_temporaries
+from medlstm.lake import StagedTables, Workspace
 from medlstm.source_config import CsvFileMapping, SqlSource, SqlTable
 from medlstm.sources import csv
 from medlstm.sources.landed import Landed, LandingFolder
@@ -59,7 +59,6 @@ def fetch(workspace: Workspace, day: date, source: SqlSource, url: URL) -> dict[
             _begin_reading(connection)
             for table in source.tables:
                 path = _landed_file(workspace, day, table)
-                sweep_temporaries(path)
                 try:
                     rows[table.name] = _land(connection, table, day, staged, path)
                 except (DBAPIError, StatementError) as error:

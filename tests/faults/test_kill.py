@@ -18,16 +18,28 @@ from tests.faults.killed_chain import DAYS
 
 def test_a_rerun_after_sigkill_gives_byte_identical_tables(tmp_path):
     kills, seed = os.environ.get("MEDLSTM_KILLS", "50"), os.environ.get("MEDLSTM_KILL_SEED", "0")
-    command = [sys.executable, "-m", "tests.faults.killed_chain", str(tmp_path), kills, seed]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = _found("killed_chain", str(tmp_path), kills, seed)
     assert (found["different"], found["unsound"], found["left_over"]) == ([], [], [])
     assert found["at_random"] >= int(kills) // 2
     # At least the making of each file and its renaming, in a first run and in a second one.
     assert found["before_changes"] >= 2 * 2 * found["tables"]
     # Raw, admitted and quarantined partitions of two tables, unreadable files, record and report, of two dates.
     assert found["tables"] == 2 * (3 * 2 + 1 + 1 + 1)
+
+
+def test_a_rest_of_a_night_that_was_killed_ends_in_the_same_model_scores_and_page(tmp_path):
+    found = _found("killed_night", str(tmp_path))
+    assert (found["different"], found["unsound"], found["left_over"]) == ([], [], [])
+    # Predictions, weights, record, list of models, page.
+    assert found["files"] == 5
+    assert found["before_changes"] >= 40
+
+
+def _found(module, *arguments):
+    command = [sys.executable, "-m", f"tests.faults.{module}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 _HOLD = """

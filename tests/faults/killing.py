@@ -1,0 +1,109 @@
+"""Kill a run in a process of its own, run it again, and compare what is there with what a whole run leaves."""
+
+import itertools
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+Run = Callable[[Path], None]
+
+
+def die_before(change: int, root: Path) -> None:
+    """Let this process kill itself where it is about to create, rename or remove its n-th name below `root`, or to
+    open its n-th file for writing. Parquet files are filled by C++ code unseen, but under temporary names alone."""
+    changes = itertools.count()
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        writes = event in ("os.rename", "os.remove", "os.mkdir") or (
+            event == "open" and isinstance(arguments[1], str) and arguments[1] not in ("r", "rb")
+        )
+        if writes and str(arguments[0]).startswith(str(root)) and next(changes) == change:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+
+
+def forked(
+    run: Run, root: Path, kill_after_seconds: float | None = None, kill_before_change: int | None = None
+) -> tuple[float, bool]:
+    """Seconds of the run, and whether it was killed before its end."""
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if kill_before_change is not None:
+                die_before(kill_before_change, root)
+            run(root)
+            code = 0
+        finally:
+            os._exit(code)
+    if kill_after_seconds is not None:
+        time.sleep(kill_after_seconds)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    killed = os.WIFSIGNALED(status)
+    if not killed and os.WEXITSTATUS(status):
+        raise SystemExit(f"the run failed with status {os.WEXITSTATUS(status)}")
+    return time.monotonic() - started, killed
+
+
+class Kills:
+    """Each kill is in a fresh copy of `start`. `results` are the files of a workspace that a rerun must leave equal."""
+
+    def __init__(self, base: Path, start: Path, run: Run, results: Callable[[Path], dict[str, bytes]]) -> None:
+        self.base, self.start, self.run, self.results = base, start, run, results
+        shutil.copytree(start, base / "whole")
+        forked(run, base / "whole")
+        shutil.copytree(start, base / "timed")
+        self.seconds, _ = forked(run, base / "timed")
+        self.expected = results(base / "whole")
+        self.found: dict[str, list[str]] = {"different": [], "unsound": [], "left_over": [], "killed": []}
+
+    def kill(
+        self, name: str, again: bool, after_seconds: float | None = None, before_change: int | None = None
+    ) -> bool:
+        """Whether the run was killed before its end. `again`: a whole run comes first, so files are replaced."""
+        root = self.base / "killed"
+        shutil.copytree(self.start, root)
+        if again:
+            forked(self.run, root)
+        _, killed = forked(self.run, root, after_seconds, before_change)
+        if killed:
+            self.found["killed"].append(name)
+        self.found["unsound"] += [f"{name}: {one}" for one in _unsound(root)]
+        forked(self.run, root)
+        results = self.results(root)
+        names = {*results, *self.expected}
+        wrong = sorted(one for one in names if results.get(one) != self.expected.get(one))
+        if wrong:
+            self.found["different"].append(f"{name}: {', '.join(wrong)}")
+        self.found["left_over"] += [f"{name}: {path.relative_to(root)}" for path in root.rglob("*.tmp")]
+        shutil.rmtree(root)
+        return killed
+
+    def before_each_change(self) -> int:
+        """Kill a first run, and one that replaces what is there, before every single change; how many there were."""
+        before = len(self.found["killed"])
+        for again in (False, True):
+            number = 0
+            while self.kill(f"before change {number}, again={again}", again, before_change=number):
+                number += 1
+        return len(self.found["killed"]) - before
+
+
+def _unsound(root: Path) -> list[str]:
+    """Files that a reader could trip over."""
+    found = []
+    for path in (root / "lake").rglob("*.parquet"):
+        try:
+            pq.ParquetFile(path).read()
+        except Exception as error:
+            found.append(f"{path.relative_to(root)}: {error}")
+    return found

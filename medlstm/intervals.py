@@ -22,6 +22,7 @@ from medlstm.batches import Predictions
 _BAND_ENDS_DAYS = (1.0, 2.0, 4.0, 8.0)
 _MIN_STAYS_OF_A_BAND = 200
 _MIN_STAYS_OF_A_GROUP = 30
+_STAYS_FOR_HALF = 100
 # Keeps the log odds of levels finite; beyond it lies one stay in a million.
 _EXTREME_LEVEL = 1e-6
 
@@ -139,8 +140,12 @@ def group_widenings(
     scores: np.ndarray, groups: pd.DataFrame, stay: np.ndarray, coverage: float
 ) -> tuple[GroupWidening, ...]:
     """The groups whose tails reach further than those of all stays, from `interval_scores` [m] of predictions out of
-    fold, the `groups` [m] and which stay each is of [m]. A group's tail begins at its conformal rank, so that a small
-    group gets a wider one for what its few stays cannot tell; groups of under 30 stays are left as they are."""
+    fold, the `groups` [m] and which stay each is of [m].
+
+    A group's tail begins at its conformal rank, and counts as if a hundred more stays had said that it is like all:
+    by chance alone a few stays reach far, and the widest of several groups farther. Groups of under 30 stays are left
+    as they are.
+    """
     everyone = np.quantile(scores, [(1 - coverage) / 2, (1 + coverage) / 2])
     found = []
     for attribute, group, inside in _members(groups):
@@ -149,7 +154,8 @@ def group_widenings(
         rank = _rank(len(ordered), stays, coverage)
         if stays < _MIN_STAYS_OF_A_GROUP or rank > len(ordered):
             continue
-        lower, upper = min(ordered[-rank] - everyone[0], 0.0), max(ordered[rank - 1] - everyone[1], 0.0)
+        told = stays / (stays + _STAYS_FOR_HALF)
+        lower, upper = told * min(ordered[-rank] - everyone[0], 0.0), told * max(ordered[rank - 1] - everyone[1], 0.0)
         if lower or upper:
             found.append(GroupWidening(attribute, group, float(lower), float(upper)))
     return tuple(found)

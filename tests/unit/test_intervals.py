@@ -85,20 +85,20 @@ def test_a_group_whose_stays_scatter_more_gets_wider_bounds_and_its_coverage(kin
     falls far below."""
     make = _points if kind == "point" else _exponential
     rng = np.random.default_rng(0)
-    count = 12000
+    count = 18000
     ward = np.where(rng.random(count) < 1 / 6, "small", "large")
     truth = rng.uniform(1, 6, count)
     actual = np.minimum(truth * rng.lognormal(0, np.where(ward == "small", 0.9, 0.3), count), 80)
     groups = pd.DataFrame({"ward": ward})
-    fold, calibration, rest = slice(0, 3000), slice(3000, 3600), slice(3600, None)
+    fold, calibration, rest = slice(0, 9000), slice(9000, 9600), slice(9600, None)
     scores = interval_scores(make(truth[fold]), actual[fold])
-    widenings = group_widenings(scores, groups[fold], np.arange(3000), 0.9)
+    widenings = group_widenings(scores, groups[fold], np.arange(9000), 0.9)
     assert [one.group for one in widenings] == ["small"]
 
     def coverage(widened):
         given = make(truth[calibration]), actual[calibration], np.zeros(600), np.arange(600), 0.9
         interval = calibrate(*given, widened)
-        lower, upper = interval.bounds(make(truth[rest]), np.zeros(count - 3600), groups[rest])
+        lower, upper = interval.bounds(make(truth[rest]), np.zeros(count - 9600), groups[rest])
         inside = (lower <= actual[rest]) & (actual[rest] <= upper)
         assert (upper >= lower).all()
         return {name: inside[ward[rest] == name].mean() for name in ("small", "large")}
@@ -118,16 +118,17 @@ def test_a_stay_of_several_groups_gets_the_widest_bounds_of_theirs_and_a_group_t
     assert upper[0] == upper[2] > upper[1] == upper[3]
 
 
-def test_a_small_group_is_widened_for_what_its_few_stays_cannot_tell_and_a_tiny_one_is_left_out():
+def test_few_stays_widen_their_group_little_and_a_tiny_group_is_left_out():
     scores = np.concatenate([np.linspace(-1, 1, 2001), np.linspace(-1, 1, 40), np.linspace(-1, 1, 29)])
     groups = pd.DataFrame({"ward": ["large"] * 2001 + ["small"] * 40 + ["tiny"] * 29})
     found = {one.group: one for one in group_widenings(scores, groups, np.arange(2070), 0.9)}
     assert set(found) == {"large", "small"}
-    assert found["small"].upper == pytest.approx(-found["small"].lower) == pytest.approx(0.05, abs=0.01)
+    # The 39th of 40 ends at 0.949 for the 0.9 of all: 0.049, of which forty stays are believed two in seven.
+    assert found["small"].upper == pytest.approx(-found["small"].lower) == pytest.approx(0.014, abs=0.002)
     assert found["large"].upper < 0.005
     # Forty stays known at fifty moments each tell no more than at one.
     again = np.repeat(np.arange(2070), 50)
     often = {one.group: one for one in group_widenings(scores[again], groups.loc[again], again, 0.9)}
-    assert often["small"].upper == pytest.approx(found["small"].upper, abs=0.03)
+    assert often["small"].upper == pytest.approx(found["small"].upper, abs=0.01)
     # What lies beyond 99 % forty stays cannot tell at all.
     assert "small" not in {one.group for one in group_widenings(scores, groups, np.arange(2070), 0.99)}

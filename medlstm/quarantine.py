@@ -11,6 +11,7 @@ from medlstm.deliveries import delivered_dates
 from medlstm.errors import MedlstmError
 from medlstm.lake import Workspace, partition_dates, partition_file
 from medlstm.limits import VARIABLE_RULE, load_limits
+from medlstm.locking import date_lock
 from medlstm.releases import add_release
 from medlstm.suites import load_suite
 from medlstm.validate import TABLES, validate_date
@@ -69,6 +70,13 @@ def release(
     release changes what later nights knew. Raises MedlstmError for a rule that cannot be let through.
     """
     _require_releasable(workspace, table, rule, config)
+    with date_lock(workspace, "as_of", extract_date):
+        return _release(workspace, table, extract_date, rule, config, run or this_process(), reopen)
+
+
+def _release(
+    workspace: Workspace, table: str, extract_date: date, rule: str, config: Config, run: str, reopen: bool
+) -> ReleaseSummary:
     if not reopen and delivered_dates(workspace)[-1:] > [extract_date]:
         raise MedlstmError(
             f"{extract_date} is closed: later dates have been taken in, and a release would change what their nights "
@@ -80,7 +88,7 @@ def release(
             f"{table} {extract_date}: rule {rule} holds no row back; `medlstm quarantine ls` shows which rules do"
         )
     add_release(workspace, table, extract_date, rule)
-    append_audit(workspace, "release", extract_date, run or this_process(),
+    append_audit(workspace, "release", extract_date, run,
                  detail={"table": table, "rule": rule, "rows_held_before": held})  # fmt: skip
     reports = validate_date(workspace, extract_date, config, run).reports
     (report,) = (one for one in reports if one.table == table)

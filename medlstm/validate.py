@@ -86,9 +86,14 @@ def dates_to_validate(workspace: Workspace, as_of: date) -> list[date]:
 
 def _is_outdated(workspace: Workspace, day: date) -> bool:
     """Whether a kill kept the report of a date from being written, or its raw rows from being judged again after they
-    were read again."""
+    were read again or a rule was released."""
     delivery, report = read_delivery(workspace, day), _report_file(workspace, day)
-    return not report.is_file() or (delivery is not None and read_json(report)["raw"] != delivery.raw)
+    if not report.is_file():
+        return True
+    judged = read_json(report)
+    if judged.get("released") != {table: sorted(read_releases(workspace, table, day)) for table in TABLES}:
+        return True
+    return delivery is not None and judged["raw"] != delivery.raw
 
 
 def validate_date(
@@ -203,6 +208,7 @@ class _Run:
         self.staged = staged
         self.contracts = contracts
         self.counts = {table: {day: DateCount() for day in days} for table in TABLES}
+        self.released = {table: {day: read_releases(workspace, table, day) for day in days} for table in TABLES}
 
     def judge_tables(self) -> None:
         """Stage the admitted and quarantined rows of every date and table."""
@@ -212,11 +218,10 @@ class _Run:
             for partition in partitions[table]:
                 self._begin(self.contracts[table], partition)
         admissions = {"stays": no_admissions, "observations": self._admissions(partitions["observations"])}
-        released = {table: {day: read_releases(self.workspace, table, day) for day in self.days} for table in TABLES}
 
         def judged(item: tuple[str, pa.Table]) -> tuple[str, Judged]:
             table, chunk = item
-            return table, judge(self.contracts[table], chunk, admissions[table], released[table])
+            return table, judge(self.contracts[table], chunk, admissions[table], self.released[table])
 
         # Two chunks are judged while the next is read, or the one before them is compressed and written.
         for table, one in mapped(judged, self._chunks(partitions)):
@@ -304,7 +309,8 @@ class _Run:
         path = _report_file(self.workspace, day)
         raw = delivery.raw if delivery else {}
         # Last of all: a date whose report is missing is judged again.
-        write_json({"reports": [asdict(report) for report in reports], "raw": raw}, path)
+        released = {table: sorted(self.released[table][day]) for table in TABLES}
+        write_json({"reports": [asdict(report) for report in reports], "raw": raw, "released": released}, path)
 
     def _admitted(self, table: str, day: date) -> Path:
         return partition_file(self.workspace.admitted(table), day)

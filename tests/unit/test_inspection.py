@@ -7,7 +7,8 @@ from medlstm.ingest import ingest_date
 from medlstm.inspection import diff_extracts, list_lake, verify_lake
 from medlstm.lake import Workspace, partition_file, read_table, write_table
 from medlstm.quarantine import list_quarantine, release
-from medlstm.validate import validate_date
+from medlstm.releases import add_release
+from medlstm.validate import dates_to_validate, validate_date
 from tests.unit.test_late_and_corrected import CONFIG, DAYS, _drop, _lab, _stay
 
 
@@ -76,6 +77,19 @@ def test_a_release_admits_what_one_rule_held_leaves_a_trace_and_lasts(place):
     (trace,) = (line for line in read_audit(place) if line["event"] == "release")
     assert (trace["run"], trace["rule"], trace["rows_held_before"]) == ("me", "HR_impossible", 1)
     assert verify_lake(place, CONFIG).problems == ()
+
+
+@pytest.mark.parametrize("killed", ["before the report", "after a release"])
+def test_a_kill_that_kept_a_date_from_its_report_or_its_release_has_the_next_night_judge_it_again(place, killed):
+    night = DAYS[2]
+    assert dates_to_validate(place, night) == [night]
+    if killed == "before the report":
+        (place.report(DAYS[0]) / "contract.json").unlink()
+    else:
+        add_release(place, "observations", DAYS[0], "HR_impossible")
+    assert dates_to_validate(place, night) == [DAYS[0], night]
+    validate_date(place, DAYS[0], CONFIG)
+    assert dates_to_validate(place, night) == [night]
 
 
 @pytest.mark.parametrize(

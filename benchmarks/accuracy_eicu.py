@@ -11,7 +11,7 @@ import hashlib
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from eicu_layout import CAP_HOURS, LabelledHours, points_of, read_folder
-from scores import Scores, assign_inner_splits, named, settings, show, with_spread, write
+from scores import Scores, assign_inner_splits, named, settings, show, show_subgroups, with_spread, write
 from threadpoolctl import threadpool_limits
 
 from medlstm import metrics
@@ -27,6 +27,7 @@ from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, p
 from medlstm.config import Config
 from medlstm.ensembling import FittedModel, fit_blend, fit_model, groups_at
 from medlstm.sequences import StaySequences
+from medlstm.subgroups import SubgroupScore, score_subgroups
 
 FOLDS = 5
 NAMES = ("lstm", "gbm", "ridge", "median")
@@ -40,6 +41,7 @@ TRAINING = {
 }  # fmt: skip
 # Hours of one stay are much alike: models on tables and the check for early stopping take every sixth.
 LEARN_EVERY_HOURS = 6
+_GROUP = "group "
 COLUMNS = ["mae_hours", "r2", "kappa", "coverage_90", "width_90_hours", "seconds_fit", "seconds_score"]
 
 
@@ -54,6 +56,7 @@ def main() -> None:
     options = parser.parse_args()
     result = run(options.data, options.seeds, options.threads, options.processes)
     show(result, COLUMNS)
+    show_subgroups(result["subgroups"])
     if options.json:
         write(options.json, result)
 
@@ -80,6 +83,7 @@ def run(folder: Path, seeds: int, threads: int, processes: int) -> dict[str, Any
         for column, value in zip(("seconds_fit", "seconds_score"), seconds, strict=True):
             result[name] |= {column: float(value), f"{column}_sd": 0.0}
     result["default"] = result[MODEL["name"]] | {"model": MODEL["name"]}
+    result["subgroups"] = [asdict(one) for one in by_subgroup(joined[MODEL["name"]])]
     result["paired_bootstrap"] = {
         f"{name}_against_gbm": against(joined[name], joined["gbm"]) for name in ("blend", "lstm")
     }
@@ -159,7 +163,8 @@ def predicted_hours(model: FittedModel, tested: StaySequences, hours: LabelledHo
     points = NightlyPoints(hours.stay, hours.step, hours.remaining_hours / 24)
     stays = arrange(tested, model.spec)
     elapsed, groups = elapsed_days(tested, points), groups_at(points, tested, model.spec)
-    columns = {"actual": hours.remaining_hours, "step": hours.step}
+    columns = {"actual": hours.remaining_hours, "step": hours.step, "elapsed": elapsed}
+    columns |= {f"{_GROUP}{name}": labels.astype("object").to_numpy() for name, labels in groups.items()}
     networks = {"": model.network}
     if seeds > 1:
         networks |= {f"_{position}": model.network.only(position) for position in range(seeds)}
@@ -189,6 +194,14 @@ def score(table: pd.DataFrame, suffix: str) -> Scores:
         "coverage_90": metrics.interval_coverage(lower, upper, actual),
         "width_90_hours": metrics.interval_width(lower, upper),
     }
+
+
+def by_subgroup(table: pd.DataFrame) -> tuple[SubgroupScore, ...]:
+    """MAE in days and interval coverage by each category, age, and days since admission, over all hours."""
+    groups = table.filter(like=_GROUP).rename(columns=lambda name: name.removeprefix(_GROUP))
+    errors = (table["median"] - table["actual"]).abs().to_numpy() / 24
+    held = ((table["lower"] <= table["actual"]) & (table["actual"] <= table["upper"])).to_numpy()
+    return score_subgroups(groups, table["stay"].to_numpy(), table["elapsed"].to_numpy(), errors, held)
 
 
 def against(table: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from physionet2012 import HOURS, read_sets
-from scores import Scores, assign_inner_splits, named, settings, show, with_spread, write
+from scores import Scores, assign_inner_splits, named, settings, show, show_subgroups, with_spread, write
 from threadpoolctl import threadpool_limits
 
 from medlstm import metrics
@@ -58,9 +58,7 @@ def main() -> None:
     with threadpool_limits(options.threads):
         result = run(options.data, options.train.split(","), options.test.split(","), options.seeds)
     show(result, COLUMNS)
-    for one in result["subgroups"]:
-        group = f"{one['attribute']}: {one['group']}".ljust(45)
-        print(f"{group}{one['stays']:5d} stays, MAE {one['mae_days']:.2f} days, coverage {one['coverage']:.1%}")
+    show_subgroups(result["subgroups"])
     if options.json:
         write(options.json, result)
 

@@ -73,6 +73,13 @@ def show(result: dict[str, Any], columns: list[str]) -> None:
             print(name.ljust(16) + "".join(cell.rjust(19) for cell in cells))
 
 
+def show_subgroups(subgroups: list[dict[str, Any]]) -> None:
+    """A line a group on standard output."""
+    for one in subgroups:
+        group = f"{one['attribute']}: {one['group']}".ljust(45)
+        print(f"{group}{one['stays']:5d} stays, MAE {one['mae_days']:.2f} days, coverage {one['coverage']:.1%}")
+
+
 def _cell(row: dict[str, Any], column: str) -> str:
     value, spread = row.get(column), row.get(f"{column}_sd")
     if value is None or not np.isfinite(value):

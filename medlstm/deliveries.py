@@ -8,6 +8,7 @@ corrects only the nights after it came. Each date's files are recorded, with the
 lake/deliveries/extract_date=D.json.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -102,17 +103,20 @@ def landing_dates(workspace: Workspace) -> list[date]:
     return sorted(days)
 
 
-def plan_delivery(workspace: Workspace, day: date, late: bool = True, reopen: bool = False) -> DeliveryPlan | None:
+def plan_delivery(
+    workspace: Workspace, day: date, late: bool = True, reopen: bool = False, beside: Collection[date] = ()
+) -> DeliveryPlan | None:
     """What to read for an extract date, None where its raw partitions must stay as they are: the date is closed and
     its files are no longer what they were.
 
-    `late`: also the files that came late for closed dates. `reopen` reads the folder of a closed date as it is now,
-    which changes what later nights knew. Raises LandingError for a closed date of which nothing was taken in.
+    `late`: also the files that came late for closed dates, but for those that are planned `beside` this one. `reopen`
+    reads the folder of a closed date as it is now, which changes what later nights knew. Raises LandingError for a
+    closed date of which nothing was taken in.
     """
     delivered = delivered_dates(workspace)
     own = workspace.landing(day)
     if reopen or not delivered or delivered[-1] <= day:
-        others = _late(workspace, day, delivered) if late and not reopen else []
+        others = _late(workspace, day, delivered, beside) if late and not reopen else []
         return DeliveryPlan(day, (list_landing(own, day), *others))
     recorded = read_delivery(workspace, day)
     if recorded is None:
@@ -133,7 +137,7 @@ def plan_delivery(workspace: Workspace, day: date, late: bool = True, reopen: bo
     )
 
 
-def _late(workspace: Workspace, day: date, delivered: list[date]) -> list[LandingFolder]:
+def _late(workspace: Workspace, day: date, delivered: list[date], beside: Collection[date]) -> list[LandingFolder]:
     """Files in folders of closed dates that no other extract date holds."""
     closed = [one for one in delivered if one < day]
     known: dict[tuple[date, str], list[DeliveredFile]] = {}
@@ -143,7 +147,7 @@ def _late(workspace: Workspace, day: date, delivered: list[date]) -> list[Landin
             known.setdefault((one.source.landing_date, one.source.name), []).append(one)
     folders = []
     for landing_date in landing_dates(workspace):
-        if not closed or landing_date > closed[-1]:
+        if not closed or landing_date > closed[-1] or landing_date in beside:
             continue
         folder = list_landing(workspace.landing(landing_date), landing_date)
         late = [

@@ -18,6 +18,7 @@ from medlstm.deliveries import (
     delivered_files,
     landing_dates,
     plan_delivery,
+    read_delivery,
     write_delivery,
 )
 from medlstm.dictionaries import compacted, joined
@@ -31,6 +32,7 @@ from medlstm.lake import (
     partition_file,
     read_table,
     row_count,
+    sha256_of,
     write_table,
 )
 from medlstm.locking import date_lock
@@ -60,12 +62,22 @@ class IngestSummary:
 
 
 def dates_to_ingest(workspace: Workspace, as_of: date) -> list[date]:
-    """The date itself, and before it every landing folder newer than what was taken in last, oldest first.
+    """The date itself, and before it every landing folder newer than what was taken in last, oldest first; that last
+    one too, where a kill came between its raw partitions and their record.
 
     Files that came late for older dates are part of the date itself; see `medlstm.deliveries`.
     """
     newest = max(delivered_dates(workspace), default=date.min)
-    return [*(day for day in landing_dates(workspace) if newest < day < as_of), as_of]
+    torn = [newest] if newest < as_of and not _is_as_recorded(workspace, newest) else []
+    return [*torn, *(day for day in landing_dates(workspace) if newest < day < as_of), as_of]
+
+
+def _is_as_recorded(workspace: Workspace, day: date) -> bool:
+    """Whether the raw partitions that there are of a date are the bytes that its delivery names."""
+    delivery = read_delivery(workspace, day)
+    recorded = delivery.raw.items() if delivery else ()
+    paths = ((partition_file(workspace.raw(table), day), sha256) for table, sha256 in recorded)
+    return all(sha256_of(path) == sha256 for path, sha256 in paths if path.is_file())
 
 
 def ingest_date(
@@ -95,7 +107,8 @@ def plan_dates(workspace: Workspace, days: Sequence[date]) -> tuple[PlannedDate,
     """The plans of several dates in ascending order, made before any of them is taken in: from then on they are
     independent, and may be taken in by any process in any order. What came late for closed dates goes with the last.
     """
-    return tuple(PlannedDate(day, _plan(workspace, day, late=day == days[-1], reopen=False)) for day in days)
+    plans = (_plan(workspace, day, late=day == days[-1], reopen=False, beside=days) for day in days)
+    return tuple(PlannedDate(day, plan) for day, plan in zip(days, plans, strict=True))
 
 
 def ingest_planned(
@@ -115,12 +128,14 @@ def ingest_dates(
     )
 
 
-def _plan(workspace: Workspace, extract_date: date, late: bool, reopen: bool) -> DeliveryPlan | None:
+def _plan(
+    workspace: Workspace, extract_date: date, late: bool, reopen: bool, beside: Sequence[date] = ()
+) -> DeliveryPlan | None:
     """None where the raw partitions stay: the folder is gone, or its files are not what the date's night read."""
     gone = not workspace.landing(extract_date).is_dir()
     if gone and extract_date in partition_dates(workspace.raw(TABLES[-1])):
         return None
-    return plan_delivery(workspace, extract_date, late, reopen)
+    return plan_delivery(workspace, extract_date, late, reopen, beside)
 
 
 def _ingest_plan(workspace: Workspace, planned: PlannedDate, config: Config, run: str | None) -> IngestSummary:

@@ -215,6 +215,28 @@ def test_dates_judged_before_a_kill_are_judged_again_after_their_raw_rows_change
     assert dates_to_validate(place, DAYS[1]) == [DAYS[1]]
 
 
+def test_a_date_killed_before_its_record_is_taken_in_again_by_the_next_night(place, monkeypatch):
+    """Its raw rows are newer than its record, so that a later date would find it closed and half of it changed."""
+    _drop(place, DAYS[0], stays=_stay(DAYS[0]), labs=_lab(DAYS[0], 1, 80))
+    assert _night(place, DAYS[0]) == {("a", 1): 80}
+    _drop(place, DAYS[0], labs=_lab(DAYS[0], 1, 81))
+    with monkeypatch.context() as patched:
+        patched.setattr("medlstm.ingest.write_delivery", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            ingest_date(place, DAYS[0], CONFIG)
+    _drop(place, DAYS[1], stays="")
+    assert dates_to_ingest(place, DAYS[1]) == DAYS[:2]
+    first, second = ingest_dates(place, DAYS[:2], CONFIG)
+    assert (first.observations, second.observations, second.warnings) == (1, 0, ())
+    assert _night(place, DAYS[1]) == {("a", 1): 81}
+    assert dates_to_ingest(place, DAYS[2]) == [DAYS[2]]
+    assert _night(place, DAYS[0]) == {("a", 1): 81}
+
+
+def _killed(*_):
+    raise KeyboardInterrupt
+
+
 def test_the_audit_log_says_which_run_wrote_what_from_which_files(place):
     _drop(place, DAYS[0], stays=_stay(DAYS[0]), labs=_lab(DAYS[0], 1, 80))
     ingest_date(place, DAYS[0], CONFIG, run="night 1")

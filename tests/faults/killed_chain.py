@@ -8,6 +8,7 @@ costs a fraction of a second.
 """
 
 import json
+import os
 import random
 import sys
 from datetime import date, timedelta
@@ -48,6 +49,16 @@ def write_landing(root: Path) -> None:
             (folder / f"labs{part}.csv").write_text("\n".join(["stay_id,observed_at,variable,value", *rows]) + "\n")
 
 
+def deliver_corrections(root: Path) -> None:
+    """A file of the newest date changes, and one of the date before, which is closed, so that it comes late."""
+    for day, number in ((DAYS[0], 1), (DAYS[1], 0)):
+        labs = root / "landing" / day.isoformat() / f"labs{number}.csv"
+        changed_ns = labs.stat().st_mtime_ns + 1_000_000_000
+        labs.write_text(labs.read_text().replace(",HR,7", ",HR,8"))
+        # The record of a delivery has the time of change.
+        os.utime(labs, ns=(changed_ns, changed_ns))
+
+
 def run_chain(root: Path) -> None:
     place = Workspace(root)
     for day in dates_to_ingest(place, DAYS[-1]):
@@ -66,12 +77,12 @@ def main(folder: str, kills: int, seed: int) -> dict[str, object]:
     generator = random.Random(seed)
     base = Path(folder)
     write_landing(base / "landing_only")
-    kill = Kills(base, base / "landing_only", run_chain, tables)
+    kill = Kills(base, base / "landing_only", run_chain, tables, deliver_corrections)
     for number in range(kills):
         at = generator.uniform(0, kill.seconds)
         kill.kill(f"{number} after {at:.3f} s", again=number % 3 == 2, after_seconds=at)
     at_random = len(kill.found["killed"])
-    counts = {"at_random": at_random, "before_changes": kill.before_each_change(), "tables": len(kill.expected)}
+    counts = {"at_random": at_random, "before_changes": kill.before_each_change(), "tables": len(kill.expected[True])}
     return {**kill.found, **counts}
 
 

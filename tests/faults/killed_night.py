@@ -86,7 +86,7 @@ def main(folder: str) -> dict[str, object]:
     base = Path(folder)
     write_admitted(base / "admitted")
     kill = Kills(base, base / "admitted", run_night, results)
-    return {**kill.found, "before_changes": kill.before_each_change(), "files": len(kill.expected)}
+    return {**kill.found, "before_changes": kill.before_each_change(), "files": len(kill.expected[True])}
 
 
 if __name__ == "__main__":

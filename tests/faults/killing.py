@@ -54,34 +54,46 @@ def forked(
     return time.monotonic() - started, killed
 
 
-class Kills:
-    """Each kill is in a fresh copy of `start`. `results` are the files of a workspace that a rerun must leave equal."""
+def nothing(root: Path) -> None:
+    """What happens in a workspace between two runs."""
 
-    def __init__(self, base: Path, start: Path, run: Run, results: Callable[[Path], dict[str, bytes]]) -> None:
-        self.base, self.start, self.run, self.results = base, start, run, results
-        shutil.copytree(start, base / "whole")
-        forked(run, base / "whole")
+
+class Kills:
+    """Each kill is in a fresh copy of `start`, of a first run or of one `again` after a whole run and a `change`.
+    `results` are the files of a workspace that a rerun must leave equal."""
+
+    def __init__(
+        self, base: Path, start: Path, run: Run, results: Callable[[Path], dict[str, bytes]], change: Run = nothing
+    ) -> None:
+        self.base, self.start, self.run, self.results, self.change = base, start, run, results, change
+        whole = base / "whole"
+        shutil.copytree(start, whole)
+        forked(run, whole)
+        self.expected = {False: results(whole)}
         shutil.copytree(start, base / "timed")
         self.seconds, _ = forked(run, base / "timed")
-        self.expected = results(base / "whole")
+        change(whole)
+        forked(run, whole)
+        self.expected[True] = results(whole)
         self.found: dict[str, list[str]] = {"different": [], "unsound": [], "left_over": [], "killed": []}
 
     def kill(
         self, name: str, again: bool, after_seconds: float | None = None, before_change: int | None = None
     ) -> bool:
-        """Whether the run was killed before its end. `again`: a whole run comes first, so files are replaced."""
+        """Whether the run was killed before its end."""
         root = self.base / "killed"
         shutil.copytree(self.start, root)
         if again:
             forked(self.run, root)
+            self.change(root)
         _, killed = forked(self.run, root, after_seconds, before_change)
         if killed:
             self.found["killed"].append(name)
         self.found["unsound"] += [f"{name}: {one}" for one in _unsound(root)]
         forked(self.run, root)
         results = self.results(root)
-        names = {*results, *self.expected}
-        wrong = sorted(one for one in names if results.get(one) != self.expected.get(one))
+        expected = self.expected[again]
+        wrong = sorted(one for one in {*results, *expected} if results.get(one) != expected.get(one))
         if wrong:
             self.found["different"].append(f"{name}: {', '.join(wrong)}")
         self.found["left_over"] += [f"{name}: {path.relative_to(root)}" for path in root.rglob("*.tmp")]

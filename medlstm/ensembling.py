@@ -261,5 +261,5 @@ def _widenings(out_of_fold: tuple[OutOfFold, ...], coverage: float) -> tuple[Gro
     scores = np.concatenate([interval_scores(one.predictions, one.actual_days) for one in out_of_fold])
     firsts = np.cumsum([0, *(one.stay.max() + 1 for one in out_of_fold[:-1])])
     stay = np.concatenate([first + one.stay for first, one in zip(firsts, out_of_fold, strict=True)])
-    groups = pd.concat([one.groups.astype("object") for one in out_of_fold], ignore_index=True)
+    groups = pd.concat([one.groups for one in out_of_fold], ignore_index=True)
     return group_widenings(scores, groups, stay, coverage)

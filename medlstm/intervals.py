@@ -3,14 +3,13 @@
 A distribution is calibrated on its own levels: which of them the calibration stays really fell between, by how
 long they had been in. A point is calibrated on the log scale, where errors are even. An interval that holds for nine
 in ten of all stays may hold for fewer of one group's, and calibration stays are too few to tell for each group. The
-predictions out of fold are more: where they ask for more in a group than in all, its bounds are widened by the
-difference, and a stay of several groups gets the widest of theirs.
+predictions out of fold are more: where they ask for more in a group than in all, its bounds are widened, the closer
+to the whole difference the more stays say so, and a stay of several groups gets the widest of theirs.
 Sources: Lei et al., "Distribution-free predictive inference for regression", JASA 2018, with each tail on its own;
 Chernozhukov, Wüthrich and Zhu, "Distributional conformal prediction", PNAS 2021; Barber et al., "The limits of
 distribution-free conditional predictive inference", Information and Inference 2021 (the widest of several groups).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +17,10 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from medlstm.batches import Predictions
+from medlstm.subgroups import large_groups
 
 _BAND_ENDS_DAYS = (1.0, 2.0, 4.0, 8.0)
 _MIN_STAYS_OF_A_BAND = 200
-_MIN_STAYS_OF_A_GROUP = 30
 _STAYS_FOR_HALF = 100
 # Keeps the log odds of levels finite; beyond it lies one stay in a million.
 _EXTREME_LEVEL = 1e-6
@@ -143,29 +142,21 @@ def group_widenings(
     fold, the `groups` [m] and which stay each is of [m].
 
     A group's tail begins at its conformal rank, and counts as if a hundred more stays had said that it is like all:
-    by chance alone a few stays reach far, and the widest of several groups farther. Groups of under 30 stays are left
-    as they are.
+    by chance alone a few stays reach far, and the widest of several groups farther. Groups too small to
+    be judged (`large_groups`) are left as they are.
     """
     everyone = np.quantile(scores, [(1 - coverage) / 2, (1 + coverage) / 2])
     found = []
-    for attribute, group, inside in _members(groups):
-        stays = len(np.unique(stay[inside]))
+    for attribute, group, inside, stays in large_groups(groups, stay):
         ordered = np.sort(scores[inside])
         rank = _rank(len(ordered), stays, coverage)
-        if stays < _MIN_STAYS_OF_A_GROUP or rank > len(ordered):
+        if rank > len(ordered):
             continue
         told = stays / (stays + _STAYS_FOR_HALF)
         lower, upper = told * min(ordered[-rank] - everyone[0], 0.0), told * max(ordered[rank - 1] - everyone[1], 0.0)
         if lower or upper:
             found.append(GroupWidening(attribute, group, float(lower), float(upper)))
     return tuple(found)
-
-
-def _members(groups: pd.DataFrame) -> Iterable[tuple[str, str, np.ndarray]]:
-    """Each attribute and group, and which rows [m] are in it; a missing value is in none."""
-    for attribute in groups:
-        for group in sorted(groups[attribute].dropna().unique()):
-            yield str(attribute), str(group), (groups[attribute] == group).to_numpy()
 
 
 def _levels(reached: np.ndarray, stays: int, coverage: float) -> tuple[float, float]:

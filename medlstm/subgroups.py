@@ -1,6 +1,6 @@
 """Errors and interval coverage in parts of the stays: intervals that hold overall can still fail one ward."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -50,14 +50,21 @@ def score_subgroups(
     """
     scores = []
     since = _banded(elapsed_days, _ELAPSED_DAYS, "days").set_axis(groups.index).rename("since admission")
-    for attribute, labels in pd.concat([groups, since], axis=1).items():
-        for group in _in_order(labels):
-            chosen = (labels == group).to_numpy()
-            count = len(np.unique(stay[chosen]))
-            if count >= FEWEST_STAYS:
-                mae_days, coverage = float(errors_days[chosen].mean()), float(held[chosen].mean())
-                scores.append(SubgroupScore(str(attribute), group, count, int(chosen.sum()), mae_days, coverage))
+    for attribute, group, chosen, count in large_groups(pd.concat([groups, since], axis=1), stay):
+        mae_days, coverage = float(errors_days[chosen].mean()), float(held[chosen].mean())
+        scores.append(SubgroupScore(attribute, group, count, int(chosen.sum()), mae_days, coverage))
     return tuple(scores)
+
+
+def large_groups(groups: pd.DataFrame, stay: np.ndarray) -> Iterator[tuple[str, str, np.ndarray, int]]:
+    """(attribute, group, which of the m points are in it [m] bool, of how many stays they are) of every group of at
+    least `FEWEST_STAYS` stays; `stay` [m] is which stay each point is of. A missing label is in no group."""
+    for attribute, labels in groups.items():
+        for group in _in_order(labels):
+            inside = (labels == group).to_numpy(dtype=bool, na_value=False)
+            stays = len(np.unique(stay[inside]))
+            if stays >= FEWEST_STAYS:
+                yield str(attribute), group, inside, stays
 
 
 def _in_order(labels: pd.Series) -> list[str]:

@@ -147,7 +147,7 @@ def test_a_strange_outcomes_file_costs_no_record(folder, tmp_path, content):
 _TEXT = HEADER + b"".join(ROW.replace(b"01:00", b"01:%02d" % minute) for minute in range(8))
 
 
-@pytest.mark.filterwarnings("error", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("error", "ignore:module 'sre_.*' is deprecated:DeprecationWarning")
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, len(_TEXT) - 1), st.binary(max_size=4)), max_size=6), st.booleans())
 def test_no_bytes_at_all_cost_the_good_file_a_row(changes, packed):

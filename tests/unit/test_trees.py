@@ -31,6 +31,16 @@ def test_trees_predict_what_scikit_learn_predicts_after_a_trip_through_a_file(lo
     np.testing.assert_allclose(loaded(torch.from_numpy(fresh)).numpy(), wanted, rtol=0, atol=1e-12)
 
 
+def test_values_at_a_threshold_and_missing_ones_go_the_same_way():
+    table = np.repeat([[0.0], [1.0], [2.0], [np.nan]], 30, axis=0)
+    target = np.repeat([0.0, 1.0, 5.0, 9.0], 30)
+    model = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(table, target)
+    trees = BoostedTrees()
+    trees.take_over(model, np.arange(1), 1.0)
+    probe = np.array([[-1.0], [0.0], [0.5], [1.0], [1.5], [2.0], [3.0], [np.nan]])
+    np.testing.assert_allclose(trees(torch.from_numpy(probe)).numpy(), model.predict(probe), rtol=0, atol=1e-12)
+
+
 def test_rows_at_a_split_go_where_they_went_in_the_fit_whatever_their_last_digit():
     """Thousands of equal values: quantiles of them, and so the splits, are values that rows have."""
     generator = np.random.default_rng(0)

@@ -1,4 +1,5 @@
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -87,7 +88,7 @@ def test_a_worker_runs_a_deployed_night(deployed, prefect_api, prefect_home):
     environment = quiet_environment(prefect_home, PREFECT_API_URL=prefect_api)
     with get_client(sync_client=True) as client, (prefect_home / "worker.log").open("w") as log:
         run = client.create_flow_run_from_deployment(nightly.id, parameters={"as_of": night.isoformat()})
-        worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, preexec_fn=_heed_interrupts)
         try:
             deadline = time.monotonic() + 240
             while not (run := client.read_flow_run(run.id)).state.is_final():
@@ -98,6 +99,11 @@ def test_a_worker_runs_a_deployed_night(deployed, prefect_api, prefect_home):
             worker.wait(timeout=60)
     assert run.state.is_completed(), run.state.message
     assert (deployed[0] / "lake" / "predictions" / f"as_of={night}" / "part-0.parquet").is_file()
+
+
+def _heed_interrupts():
+    """Prefect ends a worker by interrupting it, which is ignored below a shell's background job."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_without_a_server_or_a_checkout_it_says_so(first_night, server, tmp_path):

@@ -2,22 +2,34 @@
 
     python benchmarks/accuracy_p12.py --data ../shared/data/physionet2012 --train a --test b --seeds 5 --json out.json
 
-The default is the blend; the pure LSTM ensemble, gradient boosting, ridge and the median are beside it. Each is an
-ensemble of `--seeds` members (the classic is one); `_sd` is the standard deviation over the single members,
-`_one_seed` their mean.
-Nothing of the test sets is read before all models are fitted.
+The default is what `medlstm init` configures; the pure LSTM ensemble, gradient boosting, ridge and the median, with the
+same settings, are beside it, and the model of the tutorial's template. Each is an ensemble of `--seeds` members (the
+tutorial's is one); `_sd` is the standard deviation over the single members, `_one_seed` their mean.
+Nothing of the test sets is read before all models are fitted, and each model is saved and loaded before it is asked.
 """
 
 import argparse
 import time
+import tomllib
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from physionet2012 import HOURS, read_sets
-from scores import Scores, assign_inner_splits, named, settings, show, show_subgroups, with_spread, write
+from scores import (
+    Scores,
+    assign_inner_splits,
+    named,
+    saved_and_loaded,
+    settings,
+    show,
+    show_subgroups,
+    with_spread,
+    write,
+)
 from threadpoolctl import threadpool_limits
 
 from medlstm import metrics
@@ -29,15 +41,6 @@ from medlstm.sequences import StaySequences
 from medlstm.subgroups import SubgroupScore, score_subgroups
 
 FEATURES = {"numeric": ["age", "height"], "categorical": ["gender", "icu_type"]}
-MODEL = {
-    "name": "blend", "mortality": True, "layers": 1, "hidden_units": 64, "dropout": 0.5, "sharpness": 1.2,
-}  # fmt: skip
-TRAINING = {
-    "learning_rate": 0.002, "weight_decay": 0.05, "max_epochs": 20, "patience_epochs": 6,
-    "validation_share": 0.1, "calibration_share": 0.1, "min_stays": 10, "device": "cpu",
-}  # fmt: skip
-CLASSIC_MODEL = {"name": "lstm", "head": "mse", "inputs": "plain", "summaries": False, "layers": 2, "dropout": 0.0}
-CLASSIC_TRAINING = {"lab_cutoff_share": 0.0, "observation_dropout": 0.0, "optimizer": "adam", "learning_rate": 0.001}
 COLUMNS = [
     "los_mae_days", "los_msle", "los_r2", "los_kappa", "mortality_auroc", "mortality_auprc", "coverage_90",
     "width_90_days", "seconds_fit",
@@ -52,10 +55,9 @@ def main() -> None:
     parser.add_argument("--test", required=True, help="sets to test on, such as b")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    with threadpool_limits(options.threads):
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
         result = run(options.data, options.train.split(","), options.test.split(","), options.seeds)
     show(result, COLUMNS)
     show_subgroups(result["subgroups"])
@@ -65,7 +67,7 @@ def main() -> None:
 
 def run(folder: Path, train: list[str], test: list[str], seeds: int) -> dict[str, Any]:
     """All models' scores by name, and the paired bootstrap of the default against gradient boosting."""
-    config = settings(FEATURES, MODEL | {"members": seeds}, TRAINING)
+    config = settings(FEATURES, seeds)
     training = read_sets(folder, train)
     training.stays["split"] = assign_inner_splits(training.stays["patient_id"], config)
     fitted = fit_all(training, config)
@@ -73,16 +75,17 @@ def run(folder: Path, train: list[str], test: list[str], seeds: int) -> dict[str
     result: dict[str, Any] = {"protocol": {"train": train, "test": test, "seeds": seeds}}
     predictions = {}
     for name, model in fitted.items():
+        network = saved_and_loaded(model, tested, at_48_hours(tested))
         started = time.monotonic()
-        predictions[name] = predict_at_48_hours(model.network, tested)
+        predictions[name] = predict_at_48_hours(network, tested)
         seconds = time.monotonic() - started
         whole = score(model, predictions[name], tested)
         count = model.spec.members
-        alone = [model.network.only(position) for position in range(count)] if count > 1 else []
+        alone = [network.only(position) for position in range(count)] if count > 1 else []
         members = [score(model, predict_at_48_hours(one, tested), tested) for one in alone]
         result[name] = with_spread(whole, members)
         result[name] |= {"seconds_fit": model.seconds, "seconds_fit_sd": 0.0}
-        result[name] |= {"seconds_score": seconds, "seconds_score_sd": 0.0}
+        result[name] |= {"seconds_score": seconds, "seconds_score_sd": 0.0, "sharpness": model.spec.sharpness}
     result["default"] = dict(result[config.model.name])
     result["default"]["model"] = config.model.name
     result["subgroups"] = [asdict(one) for one in by_subgroup(fitted["blend"], predictions["blend"], tested)]
@@ -97,8 +100,8 @@ def fit_all(training: StaySequences, config: Config) -> dict[str, FittedModel]:
     names = ("lstm", "gbm", "ridge", "median")
     fitted = {name: fit_model(training, at_48_hours, named(config, name)) for name in names}
     fitted["blend"] = fit_blend(fitted["lstm"], fitted["gbm"], training, at_48_hours, config)
-    classic = settings(FEATURES, CLASSIC_MODEL, TRAINING | CLASSIC_TRAINING)
-    fitted["lstm_classic"] = fit_model(training, at_48_hours, classic)
+    tutorial = tomllib.loads((files("medlstm") / "templates" / "tutorial.toml").read_text(encoding="utf-8"))
+    fitted["lstm_tutorial"] = fit_model(training, at_48_hours, settings(FEATURES, 1, tutorial))
     return fitted
 
 

@@ -1,23 +1,47 @@
-"""What both accuracy benchmarks share: settings of the commands, rows of results with their spread, printing."""
+"""What both accuracy benchmarks share: settings, models that went through their files, rows of results, printing."""
 
 import hashlib
 import json
+import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
+from medlstm.batches import NightlyPoints
 from medlstm.config import Config, parse_config
+from medlstm.ensembling import FittedModel, points_known
+from medlstm.lake import Workspace
+from medlstm.models.ensemble import Ensemble
+from medlstm.registry import load_network, save_model
+from medlstm.sequences import StaySequences
+from medlstm.training import judge_model
 
 Scores = dict[str, float]
 
 
-def settings(features: dict[str, Any], model: dict[str, Any], training: dict[str, Any]) -> Config:
-    """A configuration whose stays are all for training, validation and calibration: the test is other stays."""
-    raw = {"source": {"format": "physionet2012"}, "features": features, "model": model, "training": training}
+def settings(features: dict[str, Any], members: int | None, template: dict[str, Any] | None = None) -> Config:
+    """The product's defaults for these features, or the model and training of a template, with so many members; but
+    all stays are for training, validation and calibration: the test is other stays."""
+    given = {name: dict((template or {}).get(name, {})) for name in ("model", "training")}
+    given["model"] |= {} if members is None else {"members": members}
+    raw = {"source": {"format": "physionet2012"}, "features": features, **given}
     config = parse_config(raw, {}, "benchmark")
-    return config.model_copy(update={"training": config.training.model_copy(update={"test_share": 0.0})})
+    training = {"test_share": 0.0, "min_stays": 10}
+    return config.model_copy(update={"training": config.training.model_copy(update=training)})
+
+
+def saved_and_loaded(fitted: FittedModel, test: StaySequences, points: NightlyPoints) -> Ensemble:
+    """The network as a night would score with it: written by `save_model`, which asks it the test points again, and
+    read from its folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder))
+        judged = judge_model(fitted, test, points_known(points, test, fitted.spec.horizon_days), torch.device("cpu"))
+        record = save_model(workspace, judged, date(2026, 1, 1), promoted=True, note="benchmark")
+        return load_network(workspace, record)
 
 
 def assign_inner_splits(ids: pd.Series, config: Config) -> np.ndarray:

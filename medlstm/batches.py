@@ -1,6 +1,7 @@
 """Ragged sequences to padded tensors, stays of like length together, and predictions at any step of any stay."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -175,10 +176,10 @@ def predict(
     alone and in any company.
 
     The point is the median of a distribution, or the output of a head that gives a point only. With `dtype` float32
-    it takes half the time, and the company of other stays shows in the sixth digit.
+    it takes half the time, and the company of other stays shows in the sixth digit. The network itself stays as it is.
     """
     device = torch.device("cpu") if device.type == "mps" else device
-    network = network.to(device, dtype).eval()
+    network = deepcopy(network).to(device, dtype).eval()
     collected: list[tuple[np.ndarray, Prediction]] = []
     with torch.inference_mode():
         for within, batch, row, step in batches_at(stays, points, device):

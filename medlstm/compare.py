@@ -135,7 +135,7 @@ def compare_models(
         test_stays=len(np.unique(asked.stay)),
         test_points=len(asked.stay),
         interval_coverage=config.scoring.interval_coverage,
-        members=config.model.members,
+        members=fitted[REFERENCE].spec.members,
         models=tuple(sorted(scores, key=lambda one: (one.mae_days, one.name))),
     )
 

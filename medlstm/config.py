@@ -71,22 +71,25 @@ class SequencesSection(Section):
 
 
 class ModelSection(Section):
-    """`horizon_days`: a longer remaining stay counts as that long. `hazard_bins`: how finely days are told apart.
+    """What is left out is chosen from the data: `members` and `hidden_units` by the number of stays (see
+    `medlstm.sizes`), `mortality` by whether enough deaths are known, `sharpness` on stays that no member trained on.
+
+    `horizon_days`: a longer remaining stay counts as that long. `hazard_bins`: how finely days are told apart.
     `sharpness`: how far an averaged distribution is moved away from the usual one (1: not at all)."""
 
-    name: str = "lstm"
-    hidden_units: Annotated[int, Field(ge=1, le=4096)] = 64
-    layers: Annotated[int, Field(ge=1, le=8)] = 2
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    name: str = "blend"
+    hidden_units: Annotated[int, Field(ge=1, le=4096)] | None = None
+    layers: Annotated[int, Field(ge=1, le=8)] = 1
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     head: Literal["hazard", "quantile", "smooth_log", "mse", "mae", "msle"] = "hazard"
     supervise: Literal["every_step", "last_step"] = "every_step"
     inputs: Literal["clinical", "plain"] = "clinical"
     summaries: bool = True
-    mortality: bool = False
+    mortality: bool | None = None
     hazard_bins: Annotated[int, Field(ge=2, le=200)] = 24
     horizon_days: Annotated[float, Field(gt=0, le=3650)] | None = None
-    sharpness: Annotated[float, Field(ge=0.5, le=3)] = 1.0
-    members: Annotated[int, Field(ge=1, le=32)] = 1
+    sharpness: Annotated[float, Field(ge=0.5, le=3)] | None = None
+    members: Annotated[int, Field(ge=1, le=32)] | None = None
 
     @field_validator("name")
     @classmethod
@@ -97,24 +100,28 @@ class ModelSection(Section):
 
 
 class TrainingSection(Section):
-    """`retrain_every_days` counts from the training night of the last model, not from the calendar."""
+    """`retrain_every_days` counts from the training night of the last model, not from the calendar. `max_epochs`,
+    `table_rows` (rows that trees and ridge are fitted on) and `processes` (members that are fitted at a time) follow
+    from the data where they are left out (see `medlstm.sizes`)."""
 
     seed: int = 0
     retrain_every_days: Annotated[int, Field(ge=1, le=3650)] = 7
     min_stays: Annotated[int, Field(ge=10)] = 100
     optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.003
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.002
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.05
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 64
-    max_epochs: Annotated[int, Field(ge=1, le=10000)] = 30
-    patience_epochs: Annotated[int, Field(ge=1, le=1000)] = 5
+    max_epochs: Annotated[int, Field(ge=1, le=10000)] | None = None
+    patience_epochs: Annotated[int, Field(ge=1, le=1000)] = 6
+    table_rows: Annotated[int, Field(ge=100, le=100_000_000)] | None = None
+    processes: Annotated[int, Field(ge=1, le=256)] | None = None
     max_minutes: Annotated[float, Field(gt=0, le=10080)] = 60
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     mortality_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
     lab_cutoff_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     observation_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    calibration_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    calibration_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     test_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     cpu_threads: Annotated[int, Field(ge=1, le=256)] = 1

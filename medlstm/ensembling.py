@@ -1,17 +1,21 @@
 """Fit an ensemble: every member on its own stays, intervals on stays apart; errors out of fold come for free."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import safetensors.torch
 import torch
+from joblib import Parallel, delayed
 from torch import nn
 
+from medlstm.baseline import KaplanMeierBaseline, fit_baseline
 from medlstm.batches import NightlyPoints, Predictions, arrange, died, elapsed_days, predict
 from medlstm.config import Config
-from medlstm.devices import choose_device
+from medlstm.devices import choose_device, cpu_threads
 from medlstm.errors import ModelUnavailable
 from medlstm.fitting import fit_spec
 from medlstm.folds import assign_windows, window_count
@@ -20,10 +24,15 @@ from medlstm.intervals import GroupWidening, Interval, calibrate, group_widening
 from medlstm.membership import MemberStays, fit_blend_weights, fit_member, is_known, targets
 from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import kaplan_meier
-from medlstm.models.ensemble import Ensemble
+from medlstm.models.ensemble import Ensemble, build_member
+from medlstm.models.member import Member
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
+from medlstm.sharpening import fit_sharpness
+from medlstm.sizes import Sizes, processes_for, sizes_for
 from medlstm.subgroups import group_labels
+
+logger = logging.getLogger("medlstm.training")
 
 # Where predictions of some stays are wanted.
 PointsOf = Callable[[StaySequences], NightlyPoints]
@@ -47,13 +56,15 @@ class FittedModel:
     """A fitted network on the CPU with its intervals, and what is known of its errors from training alone.
 
     `baseline_median_days` is the constant that a prediction has to beat: the median remaining days at the points
-    of discharged training stays. `seconds` is the time that the members took.
+    of discharged training stays; `baseline` is what it should beat, and knows more. `seconds` is the time that the
+    members took.
     """
 
     spec: ModelSpec
     network: Ensemble
     interval: Interval
     baseline_median_days: float
+    baseline: KaplanMeierBaseline
     training_stays: int
     censored_stays: int
     out_of_fold: tuple[OutOfFold, ...]
@@ -67,11 +78,13 @@ class _Plan:
     """What every member trains on, and what all share."""
 
     spec: ModelSpec
+    sizes: Sizes
     members: list[MemberStays]
     windows: int
     calibration: StaySequences
     usual_survival: torch.Tensor
     baseline_median_days: float
+    baseline: KaplanMeierBaseline
     training_stays: int
     censored_stays: int
     device: torch.device
@@ -86,9 +99,9 @@ def fit_model(
     few discharged stays, and MedlstmError when the loss is not finite.
     """
     plan = _plan(sequences, points_of, config)
+    logger.info("training on %d stays: %s", plan.training_stays, plan.sizes)
     started = time.monotonic()
-    with torch.random.fork_rng():
-        network, losses, late = _fit_members(plan, config, on_epoch)
+    network, losses, late = _fit_members(plan, config, on_epoch)
     return _finished(plan, network, points_of, config, losses, late, time.monotonic() - started)
 
 
@@ -139,13 +152,14 @@ def within_horizon(days: np.ndarray, spec: ModelSpec) -> np.ndarray:
 
 def _plan(sequences: StaySequences, points_of: PointsOf, config: Config) -> _Plan:
     _require_stays(sequences, config.training.min_stays)
-    windows = window_count(config.model.members, config.training)
-    window = assign_windows(sequences.stays, config.model.members, config.training)
     pool = np.isin(sequences.stays["split"].to_numpy(), ["train", "validation"])
+    sizes = sizes_for(int(pool.sum()), config)
+    windows = window_count(sizes.members, config.training)
+    window = assign_windows(sequences.stays, sizes.members, config.training)
     # What all members share comes from stays that no member stops on.
     core = sequences.select(pool & (window < 0))
     core_points = points_of(core)
-    spec = fit_spec(core, core_points, config)
+    spec = fit_spec(core, core_points, config, sizes)
     days, censored, _ = targets(arrange(core, spec), core_points, spec)
     known = points_known(core_points, core, spec.horizon_days)
     trained = sequences.select(pool & ((window != 0) | (windows > 1)))
@@ -160,11 +174,13 @@ def _plan(sequences: StaySequences, points_of: PointsOf, config: Config) -> _Pla
     stays = [own(position) for position in range(windows)]
     return _Plan(
         spec=spec,
+        sizes=sizes,
         members=[stays[position % windows] for position in range(spec.members)],
         windows=windows,
         calibration=split_of(sequences, "calibration"),
         usual_survival=torch.from_numpy(kaplan_meier(days, censored, np.array(spec.edges_days))),
         baseline_median_days=float(np.median(within_horizon(known.remaining_days, spec))),
+        baseline=fit_baseline(core.stays, config.scoring.group_column),
         training_stays=len(trained),
         censored_stays=int(trained.stays["is_open"].sum()),
         device=choose_device(config.training.device),
@@ -186,22 +202,64 @@ def _require_stays(sequences: StaySequences, min_stays: int) -> None:
 def _fit_members(
     plan: _Plan, config: Config, on_epoch: Progress | None
 ) -> tuple[Ensemble, tuple[EpochLoss, ...], bool]:
-    """Every member from its own seed; the time allowed is shared out evenly among those still to come."""
-    torch.manual_seed(config.training.seed)
+    """Every member from its own seed, so that it is the same in whichever process it is fitted; the time allowed is
+    shared out evenly. With several processes the epochs of a member are told when it is done."""
     network = Ensemble(plan.spec)
     network.usual_survival.copy_(plan.usual_survival)
-    deadline = time.monotonic() + config.training.max_minutes * 60
+    steps = int(plan.members[0].training.sequences.steps.sum())
+    processes = processes_for(steps, plan.spec.members, plan.device, config)
+    share_seconds = config.training.max_minutes * 60 * processes / plan.spec.members
     losses: list[EpochLoss] = []
     late = False
-    for position, (member, own) in enumerate(zip(network.each(), plan.members, strict=True)):
-        share = (deadline - time.monotonic()) / (plan.spec.members - position)
-        history, cut_short = fit_member(
-            member, own, config, plan.device, position, time.monotonic() + share, on_epoch
+    if processes == 1:
+        for position, own in enumerate(plan.members):
+            network.members[position], history, cut_short = _fit_one(
+                plan.spec, own, config, plan.sizes, plan.device, position, share_seconds, on_epoch
+            )
+            losses, late = losses + history, late or cut_short
+    else:
+        fits = (
+            delayed(_fit_apart)(plan.spec, own, config, plan.sizes, position, share_seconds)
+            for position, own in enumerate(plan.members)
         )
-        losses += history
-        late = late or cut_short
+        done = Parallel(n_jobs=processes, return_as="generator", pre_dispatch=processes, mmap_mode="c")(fits)
+        for member, (weights, history, cut_short) in zip(network.each(), done, strict=True):
+            member.load_state_dict(safetensors.torch.load(weights))
+            losses, late = losses + history, late or cut_short
+            if on_epoch:
+                for loss in history:
+                    on_epoch(loss, plan.sizes)
     fit_blend_weights(network.each(), plan.members, plan.windows, plan.device)
     return network, tuple(losses), late
+
+
+def _fit_one(
+    spec: ModelSpec,
+    own: MemberStays,
+    config: Config,
+    sizes: Sizes,
+    device: torch.device,
+    position: int,
+    share_seconds: float,
+    on_epoch: Progress | None,
+) -> tuple[Member, list[EpochLoss], bool]:
+    with torch.random.fork_rng():
+        torch.manual_seed(config.training.seed * 1000 + position)
+        member = build_member(spec)
+        deadline = time.monotonic() + share_seconds
+        history, late = fit_member(member, own, config, sizes, device, position, deadline, on_epoch)
+    return member, history, late
+
+
+def _fit_apart(
+    spec: ModelSpec, own: MemberStays, config: Config, sizes: Sizes, position: int, share_seconds: float
+) -> tuple[bytes, list[EpochLoss], bool]:
+    """One member in a process of its own, on one thread; its weights as safetensors."""
+    with cpu_threads(1):
+        member, history, late = _fit_one(
+            spec, own, config, sizes, torch.device("cpu"), position, share_seconds, None
+        )
+    return safetensors.torch.save(member.state_dict()), history, late
 
 
 def _finished(
@@ -213,8 +271,10 @@ def _finished(
     late: bool,
     seconds: float,
 ) -> FittedModel:
-    """Calibrate, and judge each window's stays by the member that did not train on them."""
-    spec = plan.spec
+    """Sharpen, calibrate, and judge each window's stays by the member that did not train on them."""
+    if config.model.sharpness is None:
+        network.spec = plan.spec.model_copy(update={"sharpness": _fitted_sharpness(plan, network, points_of)})
+    spec = network.spec
     asked = points_known(points_of(plan.calibration), plan.calibration, spec.horizon_days)
     predicted = predict(network, arrange(plan.calibration, spec), asked, plan.device)
     out_of_fold = tuple(
@@ -232,6 +292,7 @@ def _finished(
         network=network.to("cpu"),
         interval=interval,
         baseline_median_days=plan.baseline_median_days,
+        baseline=plan.baseline,
         training_stays=plan.training_stays,
         censored_stays=plan.censored_stays,
         out_of_fold=out_of_fold,
@@ -239,6 +300,16 @@ def _finished(
         reached_deadline=late,
         seconds=seconds,
     )
+
+
+def _fitted_sharpness(plan: _Plan, network: Ensemble, points_of: PointsOf) -> float:
+    """From calibration stays, open ones included: the only ones that no member was trained on."""
+    stays, points = arrange(plan.calibration, plan.spec), points_of(plan.calibration)
+    predicted = predict(network, stays, points, plan.device)
+    if predicted.remaining is None:
+        return 1.0
+    days, censored, _ = targets(stays, points, plan.spec)
+    return fit_sharpness(predicted.remaining, plan.usual_survival.numpy(), days, censored, points.stay)
 
 
 def _out_of_fold(member: Ensemble, stays: MemberStays) -> OutOfFold:

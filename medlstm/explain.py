@@ -1,6 +1,5 @@
 """Why a stay got its prediction: what changes when one input is hidden from the model (occlusion)."""
 
-from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -21,15 +20,14 @@ def occlusion_contributions(
     """
     spec = network.spec
     names = (*spec.variables, *spec.numeric, *spec.categories)
-    light = deepcopy(network)
-    predicted = predict(light, stays, points, device, torch.float32).days
+    predicted = predict(network, stays, points, device, torch.float32).days
     contributions = np.zeros((len(predicted), len(names)))
     for column, name in enumerate(names):
         # Hiding what a stay never had changes nothing: such stays are not computed again.
         affected = np.flatnonzero(_has(stays, network, name)[points.stay])
         some = NightlyPoints(points.stay[affected], points.step[affected], points.remaining_days[affected])
         for weight, hidden in _hide(stays, network, name):
-            without = predict(light, hidden, some, device, torch.float32).days
+            without = predict(network, hidden, some, device, torch.float32).days
             contributions[affected, column] += weight * (predicted[affected] - without)
     return names, contributions
 

@@ -10,24 +10,27 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
-from medlstm.batches import NightlyPoints, Stays
+from medlstm.batches import NightlyPoints, Stays, died
 from medlstm.config import Config
 from medlstm.models.distribution import fit_edges
 from medlstm.models.inputs import RawInputs, unskewed
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
+from medlstm.sizes import Sizes
 
 _CLIP_QUANTILES = (0.001, 0.999)
 _MIN_STAYS_WITH_VARIABLE = 5
+_MIN_STAYS_OF_AN_OUTCOME = 20
 _MIN_SHARE_WITH_VARIABLE = 0.005
 _MIN_VALUES_FOR_SKEW = 20
 _ROWS_PER_CHUNK = 200_000
 
 
-def fit_spec(training: StaySequences, points: NightlyPoints, config: Config) -> ModelSpec:
+def fit_spec(training: StaySequences, points: NightlyPoints, config: Config, sizes: Sizes) -> ModelSpec:
     """The inputs, the architecture and the day bins of a new model, from the configuration and training stays.
 
-    `points` are those of the training stays at which the model will be asked.
+    `points` are those of the training stays at which the model will be asked. The sharpness is 1 where it is still to
+    be fitted.
     """
     model = config.model
     known = ~training.stays["is_open"].to_numpy(dtype=bool)[points.stay]
@@ -36,22 +39,28 @@ def fit_spec(training: StaySequences, points: NightlyPoints, config: Config) -> 
         name=model.name,
         head=model.head,
         inputs=model.inputs,
-        hidden_units=model.hidden_units,
+        hidden_units=sizes.hidden_units,
         layers=model.layers,
         dropout=model.dropout,
-        members=model.members,
+        members=sizes.members,
         summaries=model.summaries,
-        mortality=model.mortality,
+        mortality=_deaths_are_known(training) if model.mortality is None else model.mortality,
         edges_days=edges,
         tail_days=tail,
         horizon_days=model.horizon_days,
-        sharpness=model.sharpness,
+        sharpness=1.0 if model.sharpness is None else model.sharpness,
         variables=_usable_variables(training, config),
         numeric=tuple(config.features.numeric),
         categories={name: _categories(training, name) for name in config.features.categorical},
         bin_hours=training.bin_hours,
         single_step=training.single_step,
     )
+
+
+def _deaths_are_known(training: StaySequences) -> bool:
+    """Whether enough training stays are known to have ended in death, and otherwise, to tell the risk."""
+    outcome = died(training.stays)
+    return min((outcome == 1).sum(), (outcome == 0).sum()) >= _MIN_STAYS_OF_AN_OUTCOME
 
 
 def _usable_variables(training: StaySequences, config: Config) -> tuple[str, ...]:

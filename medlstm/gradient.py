@@ -24,6 +24,7 @@ from medlstm.config import Config, TrainingSection
 from medlstm.errors import MedlstmError
 from medlstm.models.augmentation import rare_variables, sampled_less_often
 from medlstm.models.member import StepNetwork
+from medlstm.sizes import Sizes
 
 _SANITY_BATCHES = 2
 _STARTING_STAYS = 512
@@ -40,7 +41,7 @@ class EpochLoss:
     validation_loss: float
 
 
-Progress = Callable[[EpochLoss, int], None]
+Progress = Callable[[EpochLoss, Sizes], None]
 
 
 class GradientFit:
@@ -56,6 +57,7 @@ class GradientFit:
         validation: Stays,
         validation_points: NightlyPoints,
         config: Config,
+        sizes: Sizes,
         device: torch.device,
         position: int,
         on_epoch: Progress | None,
@@ -63,6 +65,7 @@ class GradientFit:
         self.member = member
         self.training_stays = training
         self.config = config
+        self.sizes = sizes
         self.device = device
         self.position = position
         self.on_epoch = on_epoch
@@ -86,13 +89,13 @@ class GradientFit:
         self._check_sanity()
         history: list[EpochLoss] = []
         best_loss, best_weights, best_epoch = float("inf"), _copy_weights(self.member), 0
-        epochs = self.config.training.max_epochs
+        epochs = self.sizes.max_epochs
         for epoch in range(1, epochs + 1):
             self._set_rate(epoch, epochs)
             loss = EpochLoss(self.position, epoch, self._train_epoch(), self._validation_loss())
             history.append(loss)
             if self.on_epoch:
-                self.on_epoch(loss, epochs)
+                self.on_epoch(loss, self.sizes)
             if loss.validation_loss < best_loss:
                 best_loss, best_weights, best_epoch = loss.validation_loss, _copy_weights(self.member), epoch
             if epoch - best_epoch >= self.config.training.patience_epochs:

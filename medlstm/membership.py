@@ -15,9 +15,9 @@ from medlstm.models.distribution import RemainingStay
 from medlstm.models.member import Member, StepNetwork, TableMember, TableRows
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
+from medlstm.sizes import Sizes
 
 _WEIGHTS = np.linspace(0, 1, 21)
-_MAX_TABLE_ROWS = 20_000
 _STAYS_FOR_HALF = 100
 
 
@@ -35,6 +35,7 @@ def fit_member(
     member: Member,
     stays: MemberStays,
     config: Config,
+    sizes: Sizes,
     device: torch.device,
     position: int,
     deadline: float,
@@ -49,32 +50,34 @@ def fit_member(
         history: list[EpochLoss] = []
         late = False
         for part in member.both():
-            losses, cut_short = fit_member(part, stays, config, device, position, deadline, on_epoch)
+            losses, cut_short = fit_member(part, stays, config, sizes, device, position, deadline, on_epoch)
             history, late = history + losses, late or cut_short
         return history, late
     set_buffers(member.inputs, fit_buffers(stays.training))
     if isinstance(member, StepNetwork):
         member.to(device)
         fit = GradientFit(
-            member, stays.training, stays.validation, stays.validation_points, config, device, position, on_epoch
+            member, stays.training, stays.validation, stays.validation_points, config, sizes, device, position,
+            on_epoch,
         )
         result = fit.run(deadline)
         member.to("cpu")
         return result
     assert isinstance(member, TableMember)
     seed = config.training.seed * 1000 + position
-    member.fit_rows(table_rows(member, stays.training, stays.training_points, config.training, seed), seed)
+    rows = table_rows(member, stays.training, stays.training_points, config.training, sizes.table_rows, seed)
+    member.fit_rows(rows, seed)
     return [], False
 
 
 def table_rows(
-    member: TableMember, stays: Stays, points: NightlyPoints, training: TrainingSection, seed: int
+    member: TableMember, stays: Stays, points: NightlyPoints, training: TrainingSection, most: int, seed: int
 ) -> TableRows:
-    """Training rows of a model on tables at the points, at most 20,000 of them, drawn at random; and each of them
+    """Training rows of a model on tables at the points, at most so many of them, drawn at random; and each of them
     once more as it would be if it had been measured less often, where training augments."""
     chosen = np.arange(len(points.stay))
-    if len(chosen) > _MAX_TABLE_ROWS:
-        chosen = np.sort(np.random.default_rng(seed).choice(chosen, _MAX_TABLE_ROWS, replace=False))
+    if len(chosen) > most:
+        chosen = np.sort(np.random.default_rng(seed).choice(chosen, most, replace=False))
     asked = NightlyPoints(points.stay[chosen], points.step[chosen], points.remaining_days[chosen])
     augments = training.lab_cutoff_share > 0 or training.observation_dropout > 0
     generator = torch.Generator().manual_seed(seed)

@@ -140,12 +140,16 @@ def _night_error(night: date, known: pd.DataFrame, actual: np.ndarray) -> NightE
     def column(name: str) -> np.ndarray:
         return known[name].to_numpy(dtype=np.float64)
 
+    # Predictions of earlier versions know the constant alone, under the baseline's name.
+    constant = "median_remaining_days" if "median_remaining_days" in known else "baseline_remaining_days"
+    has_baseline = constant != "baseline_remaining_days" and known["baseline_remaining_days"].notna().all()
     upper = np.where(known["remaining_los_days_upper"].isna(), np.inf, column("remaining_los_days_upper"))
     return NightError(
         as_of=night,
         stays=len(known),
         mae_days=mean_absolute_error(column("remaining_los_days"), actual),
-        median_mae_days=mean_absolute_error(column("baseline_remaining_days"), actual),
+        median_mae_days=mean_absolute_error(column(constant), actual),
+        baseline_mae_days=mean_absolute_error(column("baseline_remaining_days"), actual) if has_baseline else None,
         coverage=interval_coverage(column("remaining_los_days_lower"), upper, actual),
     )
 

@@ -6,13 +6,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
+import torch
 from pydantic import BaseModel, ConfigDict
 
+from medlstm.baseline import KaplanMeierBaseline
+from medlstm.batches import Predictions, arrange, predict
 from medlstm.errors import MedlstmError
 from medlstm.gradient import EpochLoss
 from medlstm.intervals import Interval
-from medlstm.lake import Workspace, read_json, write_bytes, write_json
+from medlstm.lake import Workspace, read_json, remove, write_bytes, write_json
 from medlstm.locking import models_lock
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.spec import ModelSpec
@@ -33,6 +37,7 @@ class ModelRecord(BaseModel):
     spec: ModelSpec
     interval: Interval
     baseline_median_days: float
+    baseline: KaplanMeierBaseline | None = None
     parameters: int
     training_stays: int
     censored_stays: int
@@ -42,7 +47,11 @@ class ModelRecord(BaseModel):
 
 
 def save_model(workspace: Workspace, model: TrainedModel, as_of: date, promoted: bool, note: str) -> ModelRecord:
-    """Write the weights, then the record, then list the version: a crash in between leaves no half model listed."""
+    """Write the weights, then the record, ask the model that they make the test points again, and list the version: a
+    crash in between leaves no half model listed.
+
+    Raises MedlstmError, and lists nothing, when the saved model does not answer as the trained one, bit for bit.
+    """
     fitted = model.fitted
     weights = safetensors.torch.save(fitted.network.state_dict())
     version = f"{as_of.isoformat()}-{hashlib.sha256(weights).hexdigest()[:8]}"
@@ -54,6 +63,7 @@ def save_model(workspace: Workspace, model: TrainedModel, as_of: date, promoted:
         spec=fitted.spec,
         interval=fitted.interval,
         baseline_median_days=fitted.baseline_median_days,
+        baseline=fitted.baseline,
         parameters=sum(parameter.numel() for parameter in fitted.network.parameters()),
         training_stays=fitted.training_stays,
         censored_stays=fitted.censored_stays,
@@ -64,17 +74,70 @@ def save_model(workspace: Workspace, model: TrainedModel, as_of: date, promoted:
     folder = workspace.models / version
     write_bytes(weights, folder / "model.safetensors")
     write_json(_without_infinities(record), folder / "model.json")
+    try:
+        _require_same_answers(workspace, version, model)
+    except MedlstmError:
+        remove(folder / "model.json")
+        remove(folder / "model.safetensors")
+        raise
     with models_lock(workspace):
         others = [listed for listed in _listed(workspace) if listed != version]
         write_json({"versions": [*others, version]}, workspace.models / _REGISTRY)
     return record
 
 
+def _require_same_answers(workspace: Workspace, version: str, model: TrainedModel) -> None:
+    """What was saved, read from its folder as a night reads it, against the model in memory, both on the CPU."""
+    record = _read_record(workspace.models / version)
+    mine, theirs = (
+        predict(network, arrange(model.test_stays, spec), model.test_points, torch.device("cpu"))
+        for network, spec in (
+            (model.fitted.network, model.fitted.spec),
+            (load_network(workspace, record), record.spec),
+        )
+    )
+    different = _different_answers(mine, theirs)
+    if different.any():
+        furthest = float(np.abs(mine.days - theirs.days).max())
+        raise MedlstmError(
+            f"{version}: the saved model answers otherwise than the trained one at {int(different.sum())} of "
+            f"{len(different)} test points, by up to {furthest:.3g} days; it was not registered. This is a fault of "
+            "medlstm or of the disk: train again, and report it if it happens twice"
+        )
+    if record.interval != model.fitted.interval or record.baseline != model.fitted.baseline:
+        raise MedlstmError(f"{version}: the saved bounds or baseline are not the trained ones; it was not registered")
+
+
+def _different_answers(mine: Predictions, theirs: Predictions) -> np.ndarray:
+    """The points [m] at which two models do not say the very same."""
+    different = mine.days != theirs.days
+    for one, other in ((mine.mortality, theirs.mortality), (_survival(mine), _survival(theirs))):
+        if (one is None) != (other is None):
+            return np.ones_like(different)
+        if one is not None and other is not None:
+            different |= (one != other).reshape(len(one), -1).any(axis=1)
+    return different
+
+
+def _survival(predictions: Predictions) -> np.ndarray | None:
+    return predictions.remaining.survival if predictions.remaining is not None else None
+
+
 def load_records(workspace: Workspace, as_of: date) -> list[ModelRecord]:
-    """The trainings that the night `as_of` may know of, oldest first; of one date in the order they ended."""
-    records = [_read_record(workspace.models / version) for version in _listed(workspace)]
+    """The trainings that the night `as_of` may know of, oldest first; of one date in the order they ended.
+
+    Those that cannot be used (`unusable_models`) are left out, so that a training is due in their place.
+    """
+    usable = (version for version in _listed(workspace) if not _is_ambiguous(_raw_record(workspace.models / version)))
+    records = [_read_record(workspace.models / version) for version in usable]
     known = [record for record in records if record.trained_as_of <= as_of]
     return sorted(known, key=lambda record: record.trained_as_of)
+
+
+def unusable_models(workspace: Workspace) -> list[str]:
+    """The listed versions that an earlier medlstm wrote without the order of their categories: two or more of them, and
+    nothing says which column of the network is whose."""
+    return [version for version in _listed(workspace) if _is_ambiguous(_raw_record(workspace.models / version))]
 
 
 def champion(workspace: Workspace, as_of: date) -> ModelRecord | None:
@@ -96,7 +159,12 @@ def load_network(workspace: Workspace, record: ModelRecord) -> Ensemble:
     if not record.version.endswith(hashlib.sha256(weights).hexdigest()[:8]):
         raise MedlstmError(f"{path}: not the weights that were saved as {record.version}; restore or retrain")
     network = Ensemble(record.spec)
-    network.load_state_dict(safetensors.torch.load(weights))
+    try:
+        network.load_state_dict(safetensors.torch.load(weights))
+    except RuntimeError as error:
+        raise MedlstmError(
+            f"{path}: its arrays are not those of a {record.spec.name} of this version of medlstm; retrain"
+        ) from error
     return network.eval()
 
 
@@ -105,8 +173,18 @@ def _listed(workspace: Workspace) -> list[str]:
     return list(read_json(path)["versions"]) if path.is_file() else []
 
 
+def _raw_record(folder: Path) -> dict[str, Any]:
+    return dict(read_json(folder / "model.json"))
+
+
+def _is_ambiguous(raw: dict[str, Any]) -> bool:
+    """Written when categories were a JSON object, whose keys were sorted: the order is only known of one at most."""
+    categories = raw["spec"]["categories"]
+    return isinstance(categories, dict) and len(categories) > 1
+
+
 def _read_record(folder: Path) -> ModelRecord:
-    raw = read_json(folder / "model.json")
+    raw = _raw_record(folder)
     interval = raw["interval"]
     for bound, fill in (("lower_offset", float("-inf")), ("upper_offset", float("inf"))):
         if bound not in interval:

@@ -58,13 +58,15 @@ class GroupForecast:
 
 @dataclass(frozen=True)
 class NightError:
-    """Error of the predictions of an earlier night, on the stays that have ended since."""
+    """Error of the predictions of an earlier night, on the stays that have ended since, beside those of the constant
+    median and of the Kaplan-Meier baseline."""
 
     as_of: date
     stays: int
     mae_days: float
     median_mae_days: float
     coverage: float | None
+    baseline_mae_days: float | None = None
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,12 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class EarlierNights:
-    """Errors of all earlier nights, weighted by their stays."""
+    """Errors of all earlier nights, weighted by their stays; the baseline's where every night has one."""
 
     predictions: int
     mae_days: float
     median_mae_days: float
+    baseline_mae_days: float | None
     coverage: float | None
     coverage_predictions: int
 
@@ -189,7 +192,7 @@ def _figures(report: NightReport, nights: Sequence[NightError], caught: Sequence
     if nights:
         figures["errors"] = plots.error_by_night([night.as_of for night in nights],
                                                  [night.mae_days for night in nights],
-                                                 [night.median_mae_days for night in nights])
+                                                 [_to_beat(night) for night in nights])
     pairs = _finite_pairs(report.pairs)
     if pairs:
         figures["pairs"] = plots.predicted_against_actual(pairs)
@@ -263,9 +266,21 @@ def _earlier_nights(nights: Sequence[NightError]) -> EarlierNights | None:
         predictions=stays,
         mae_days=sum(night.mae_days * night.stays for night in nights) / stays,
         median_mae_days=sum(night.median_mae_days * night.stays for night in nights) / stays,
+        baseline_mae_days=_weighted_baseline(nights),
         coverage=sum(share * weight for share, weight in checked) / checked_stays if checked else None,
         coverage_predictions=checked_stays,
     )
+
+
+def _to_beat(night: NightError) -> float:
+    return night.median_mae_days if night.baseline_mae_days is None else night.baseline_mae_days
+
+
+def _weighted_baseline(nights: Sequence[NightError]) -> float | None:
+    known = [(night.baseline_mae_days, night.stays) for night in nights if night.baseline_mae_days is not None]
+    if len(known) < len(nights):
+        return None
+    return sum(error * stays for error, stays in known) / sum(stays for _, stays in known)
 
 
 def _finite_pairs(pairs: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import date
 
-from medlstm.batches import arrange
 from medlstm.config import Config
 from medlstm.derived_checks import check_sequences
 from medlstm.devices import choose_device, cpu_threads
@@ -12,13 +11,8 @@ from medlstm.gate import decide
 from medlstm.gradient import Progress
 from medlstm.lake import Workspace
 from medlstm.registry import champion, load_network, save_model
-from medlstm.sequences import StaySequences, load_sequences, stored_scope
-from medlstm.training import (
-    Evaluation,
-    evaluate,
-    nightly_points_of_discharged,
-    train_model,
-)
+from medlstm.sequences import load_sequences, stored_scope
+from medlstm.training import Evaluation, TrainedModel, evaluate, train_model
 
 
 @dataclass(frozen=True)
@@ -51,23 +45,22 @@ def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Pro
             model = train_model(sequences, config, config.cutoff_instant(as_of), on_epoch)
         except ModelUnavailable as error:
             return TrainSummary(as_of, None, False, str(error))
-        decision = decide(model.test, _judge_champion(workspace, as_of, config, sequences))
-    note = decision.note + ("; training was cut short by training.max_minutes" if model.fitted.reached_deadline else "")
-    record = save_model(workspace, model, as_of, decision.promoted, note)
+        decision = decide(model.test, _judge_champion(workspace, as_of, config, model))
+        cut_short = "; training was cut short by training.max_minutes" if model.fitted.reached_deadline else ""
+        note = decision.note + cut_short
+        record = save_model(workspace, model, as_of, decision.promoted, note)
     return TrainSummary(
         as_of, record.version, record.promoted, note, model.fitted.training_stays, model.fitted.censored_stays,
         len(model.fitted.losses), model.test,
     )  # fmt: skip
 
 
-def _judge_champion(workspace: Workspace, as_of: date, config: Config, sequences: StaySequences) -> Evaluation | None:
+def _judge_champion(workspace: Workspace, as_of: date, config: Config, challenger: TrainedModel) -> Evaluation | None:
     """The champion on tonight's test split, whose patients it has not seen either: splits never move."""
     record = champion(workspace, as_of)
     if record is None:
         return None
-    device = choose_device(config.training.device)
-    network = load_network(workspace, record)
-    test = sequences.select((sequences.stays["split"] == "test").to_numpy())
-    points = nightly_points_of_discharged(test, config.cutoff_instant(as_of))
-    stays = arrange(test, record.spec)
-    return evaluate(network, record.interval, record.baseline_median_days, stays, points, device)
+    return evaluate(
+        load_network(workspace, record), record.interval, record.baseline_median_days, record.baseline,
+        challenger.test_stays, challenger.test_points, choose_device(config.training.device),
+    )  # fmt: skip

@@ -11,11 +11,11 @@ from medlstm.batches import Predictions, arrange, last_points, predict
 from medlstm.config import Config
 from medlstm.derived_checks import check_predictions
 from medlstm.devices import choose_device, cpu_threads
-from medlstm.ensembling import groups_at
+from medlstm.ensembling import groups_at, within_horizon
 from medlstm.errors import ModelUnavailable
 from medlstm.explain import largest_reasons, occlusion_contributions
 from medlstm.lake import Workspace, partition_file, write_table
-from medlstm.registry import ModelRecord, champion, load_network, training_due
+from medlstm.registry import ModelRecord, champion, load_network, training_due, unusable_models
 from medlstm.sequences import StaySequences, input_hashes, load_sequences
 from medlstm.tables import PREDICTIONS_SCHEMA
 
@@ -38,7 +38,7 @@ def score_night(workspace: Workspace, as_of: date, config: Config) -> ScoreSumma
     """
     record = champion(workspace, as_of)
     if record is None:
-        raise ModelUnavailable(f"{as_of}: no model has been trained yet, so nothing was scored")
+        raise ModelUnavailable(f"{as_of}: {_why_none(workspace)}, so nothing was scored")
     stale = training_due(workspace, as_of, config.training.retrain_every_days)
     sequences = load_sequences(workspace.sequences(as_of))
     sequences = sequences.select(sequences.stays["is_open"].to_numpy(dtype=bool))
@@ -47,6 +47,16 @@ def score_night(workspace: Workspace, as_of: date, config: Config) -> ScoreSumma
     check_predictions(table, as_of, config, workspace.root)
     write_table(table, partition_file(workspace.predictions, as_of, key="as_of"))
     return ScoreSummary(as_of, table.num_rows, record.version, stale)
+
+
+def _why_none(workspace: Workspace) -> str:
+    unusable = unusable_models(workspace)
+    if not unusable:
+        return "no model has been trained yet"
+    return (
+        f"the models up to this date ({', '.join(unusable)}) were written by an earlier version of medlstm, which did "
+        "not keep the order of their categories; retrain"
+    )
 
 
 def score_stays(
@@ -70,6 +80,7 @@ def score_stays(
         "as_of": pa.array([as_of] * len(sequences), pa.date32()),
         "elapsed_days": elapsed,
         "remaining_los_days": remaining,
+        "remaining_los_days_mean": since.mean_days(),
         "remaining_los_days_lower": lower,
         "remaining_los_days_upper": pa.array(upper, mask=~np.isfinite(upper)),
         "interval_coverage": np.full(len(sequences), record.interval.coverage),
@@ -82,9 +93,18 @@ def score_stays(
         "input_hash": pa.array(
             input_hashes(stays.sequences, list(spec.numeric), list(spec.categories)), pa.string()
         ),
-        "baseline_remaining_days": np.maximum(record.baseline_median_days - passed, 0.0),
+        "median_remaining_days": np.maximum(record.baseline_median_days - passed, 0.0),
+        "baseline_remaining_days": _baseline_days(record, sequences, elapsed),
     }
     return _as_table(columns)
+
+
+def _baseline_days(record: ModelRecord, sequences: StaySequences, elapsed_days: np.ndarray) -> np.ndarray | list[None]:
+    """What the Kaplan-Meier baseline says remains [m]; nothing with a model of an earlier version, that has none."""
+    if record.baseline is None:
+        return [None] * len(sequences)
+    days = record.baseline.remaining(sequences.stays, elapsed_days).median()
+    return within_horizon(days, record.spec)
 
 
 def _leaves_within(predictions: Predictions, days: int) -> np.ndarray | list[None]:

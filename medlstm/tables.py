@@ -53,6 +53,7 @@ PREDICTIONS_SCHEMA = pa.schema(
         pa.field("as_of", pa.date32()),
         pa.field("elapsed_days", pa.float64()),
         pa.field("remaining_los_days", pa.float64()),
+        pa.field("remaining_los_days_mean", pa.float64()),
         pa.field("remaining_los_days_lower", pa.float64()),
         pa.field("remaining_los_days_upper", pa.float64()),
         pa.field("interval_coverage", pa.float64()),
@@ -68,6 +69,7 @@ PREDICTIONS_SCHEMA = pa.schema(
             pa.list_(pa.struct([pa.field("variable", pa.string()), pa.field("contribution_days", pa.float64())])),
         ),
         pa.field("input_hash", pa.string()),
+        pa.field("median_remaining_days", pa.float64()),
         pa.field("baseline_remaining_days", pa.float64()),
     ]
 )

@@ -6,7 +6,8 @@ from datetime import datetime
 import numpy as np
 import torch
 
-from medlstm.batches import NightlyPoints, Predictions, Stays, arrange, elapsed_days, nightly_points, predict
+from medlstm.baseline import KaplanMeierBaseline
+from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, nightly_points, predict
 from medlstm.config import Config
 from medlstm.devices import choose_device
 from medlstm.ensembling import FittedModel, fit_model, groups_at, points_known, split_of, within_horizon
@@ -21,23 +22,28 @@ from medlstm.subgroups import SubgroupScore, score_subgroups
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Errors at the nightly points of discharged stays that no weight was fitted on; `subgroups` of the test stays."""
+    """Errors at the nightly points of discharged stays that no weight was fitted on, beside those of the constant
+    median and of the Kaplan-Meier baseline; `subgroups` of the test stays."""
 
     stays: int
     points: int
     mae_days: float
     median_mae_days: float
     coverage: float
+    baseline_mae_days: float | None = None
     subgroups: tuple[SubgroupScore, ...] = ()
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A fitted model and how it did: `validation` judges each member on the stays that it stopped on."""
+    """A fitted model and how it did: `validation` judges each member on the stays that it stopped on, `test` the whole
+    on `test_stays` at `test_points`, at which a saved model is asked again."""
 
     fitted: FittedModel
     validation: Evaluation
     test: Evaluation
+    test_stays: StaySequences
+    test_points: NightlyPoints
 
 
 def train_model(
@@ -45,7 +51,7 @@ def train_model(
 ) -> TrainedModel:
     """Fit on the train and validation splits (open stays as censored), calibrate and test on their own splits.
 
-    `on_epoch(loss, max_epochs)` is called after each epoch. Raises ModelUnavailable with too few discharged
+    `on_epoch(loss, sizes)` is called after each epoch. Raises ModelUnavailable with too few discharged
     stays, and MedlstmError when the loss is not finite.
     """
     test = split_of(sequences, "test")
@@ -53,10 +59,17 @@ def train_model(
         raise ModelUnavailable("no discharged stay fell into the split test: wait for more nights")
     fitted = fit_model(sequences, lambda stays: nightly_points(stays, cutoff), config, on_epoch)
     points = nightly_points_of_discharged(test, cutoff)
-    device = choose_device(config.training.device)
-    stays = arrange(test, fitted.spec)
-    tested = evaluate(fitted.network, fitted.interval, fitted.baseline_median_days, stays, points, device)
-    return TrainedModel(fitted, _judge_out_of_fold(fitted), tested)
+    return judge_model(fitted, test, points, choose_device(config.training.device))
+
+
+def judge_model(
+    fitted: FittedModel, test: StaySequences, points: NightlyPoints, device: torch.device
+) -> TrainedModel:
+    """How a fitted model does at the points of stays that nothing was fitted on."""
+    tested = evaluate(
+        fitted.network, fitted.interval, fitted.baseline_median_days, fitted.baseline, test, points, device
+    )
+    return TrainedModel(fitted, _judge_out_of_fold(fitted), tested, test, points)
 
 
 def nightly_points_of_discharged(sequences: StaySequences, cutoff: datetime) -> NightlyPoints:
@@ -68,20 +81,24 @@ def evaluate(
     network: Ensemble,
     interval: Interval,
     baseline_median_days: float,
-    stays: Stays,
+    baseline: KaplanMeierBaseline | None,
+    test: StaySequences,
     points: NightlyPoints,
     device: torch.device,
 ) -> Evaluation:
-    """MAE in days beside the constant median's, and the coverage of the intervals, at the given points and in groups
-    of the stays."""
-    predicted = predict(network, stays, points, device)
+    """MAE in days beside the constant median's and the baseline's, and the coverage of the intervals, at the given
+    points and in groups of the stays."""
+    predicted = predict(network, arrange(test, network.spec), points, device)
     actual = within_horizon(points.remaining_days, network.spec)
-    elapsed, groups = elapsed_days(stays.sequences, points), groups_at(points, stays.sequences, network.spec)
+    elapsed, groups = elapsed_days(test, points), groups_at(points, test, network.spec)
     lower, upper = interval.bounds(predicted, elapsed, groups)
     whole = _evaluation(predicted, actual, points.stay, (lower, upper), baseline_median_days)
     held = (lower <= actual) & (actual <= upper)
     subgroups = score_subgroups(groups, points.stay, elapsed, np.abs(predicted.days - actual), held)
-    return replace(whole, subgroups=subgroups)
+    if baseline is None:
+        return replace(whole, subgroups=subgroups)
+    usual = within_horizon(baseline.remaining(test.stays.iloc[points.stay], elapsed).median(), network.spec)
+    return replace(whole, subgroups=subgroups, baseline_mae_days=mean_absolute_error(usual, actual))
 
 
 def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:

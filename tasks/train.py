@@ -14,6 +14,7 @@ from medlstm.config import load_config
 from medlstm.gradient import EpochLoss
 from medlstm.lake import Workspace
 from medlstm.retraining import TrainSummary, train_night
+from medlstm.sizes import Sizes
 from tasks.progress import report_progress
 
 logger = logging.getLogger("medlstm.tasks")
@@ -25,10 +26,9 @@ def train(workspace: str, as_of: date) -> TrainSummary:
     place = Workspace(Path(workspace))
     config = load_config(place.root)
     artifact = _start_progress(as_of)
-    total = config.training.max_epochs * config.model.members
 
-    def on_epoch(loss: EpochLoss, max_epochs: int) -> None:
-        done = loss.member * max_epochs + loss.epoch
+    def on_epoch(loss: EpochLoss, sizes: Sizes) -> None:
+        done, total = loss.member * sizes.max_epochs + loss.epoch, sizes.members * sizes.max_epochs
         logger.info("train %s: member %d epoch %d, training loss %.4f, validation loss %.4f", as_of, loss.member,
                     loss.epoch, loss.training_loss, loss.validation_loss)  # fmt: skip
         report_progress("train", done, total)
@@ -36,7 +36,7 @@ def train(workspace: str, as_of: date) -> TrainSummary:
             update_progress_artifact(artifact, progress=100 * done / total)
 
     summary = train_night(place, as_of, config, on_epoch)
-    report_progress("train", total, total)
+    report_progress("train", 1, 1)
     if artifact:
         update_progress_artifact(artifact, progress=100.0)
     logger.info("train %s: %s", as_of, summary.note)

@@ -69,22 +69,33 @@ class StepNetwork(Member):
 
     def forward(self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> StepOutput:
         """Outputs at every step; arguments as in ClinicalInputs.forward. Padding at the end changes no earlier step."""
-        if self.branch is not None and isinstance(self.inputs, ClinicalInputs):
-            observed = self.inputs.observe(values)
-            features = self.inputs.features_of(observed, numeric, codes, elapsed_hours)
-            context = features[..., -self.inputs.static_features - 1 :]
-            summaries = torch.cat([branch_summaries(observed), context], dim=-1)
-            joined = torch.cat([self.dropout(self.encoder(features)), self.branch(summaries)], dim=-1)
-        else:
-            joined = self.dropout(self.encoder(self.inputs(values, numeric, codes, elapsed_hours)))
-        logit = self.mortality(joined).squeeze(-1) if self.mortality is not None else None
-        return StepOutput(self.output(joined), logit)
+        return self._heads(*self._encoded(values, numeric, codes, elapsed_hours))
 
     def at(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prediction:
-        remaining, mortality = self(*batch)
-        chosen = remaining[row, step]
-        risk = torch.sigmoid(mortality[row, step]) if mortality is not None else None
-        return Prediction(self.head.days(chosen), self.head.survival(chosen), risk)
+        # The branch and the heads see one step at a time: at other steps than these nobody asks them.
+        encoded, summaries = self._encoded(*batch)
+        chosen = summaries[row, step] if summaries is not None else None
+        remaining, mortality = self._heads(encoded[row, step], chosen)
+        risk = torch.sigmoid(mortality) if mortality is not None else None
+        return Prediction(self.head.days(remaining), self.head.survival(remaining), risk)
+
+    def _encoded(
+        self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """The encoder's outputs [B, T, H], and what the branch takes [B, T, S] where there is one."""
+        if self.branch is None or not isinstance(self.inputs, ClinicalInputs):
+            return self.encoder(self.inputs(values, numeric, codes, elapsed_hours)), None
+        observed = self.inputs.observe(values)
+        features = self.inputs.features_of(observed, numeric, codes, elapsed_hours)
+        context = features[..., -self.inputs.static_features - 1 :]
+        return self.encoder(features), torch.cat([branch_summaries(observed), context], dim=-1)
+
+    def _heads(self, encoded: Tensor, summaries: Tensor | None) -> StepOutput:
+        joined = self.dropout(encoded)
+        if self.branch is not None and summaries is not None:
+            joined = torch.cat([joined, self.branch(summaries)], dim=-1)
+        logit = self.mortality(joined).squeeze(-1) if self.mortality is not None else None
+        return StepOutput(self.output(joined), logit)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a trained model is made of, as plain data that fits in JSON."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 
 from medlstm.models.heads import HeadName
 
@@ -10,9 +10,10 @@ from medlstm.models.heads import HeadName
 class ModelSpec(BaseModel):
     """Architecture, inputs and their order; with the weights, all that scoring needs.
 
-    `categories` maps each categorical static to its known values, in the order of their codes. `edges_days` are
-    the bins of every predicted distribution, `tail_days` the mean time beyond the last edge. With a horizon, a
-    longer remaining stay counts as the horizon.
+    `categories` maps each categorical static to its known values, in the order of their codes; in a file it is a list,
+    since the order of the names is that of the network's columns and a JSON object has none. `edges_days` are the bins
+    of every predicted distribution, `tail_days` the mean time beyond the last edge. With a horizon, a longer remaining
+    stay counts as the horizon.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +36,20 @@ class ModelSpec(BaseModel):
     categories: dict[str, tuple[str, ...]]
     bin_hours: int
     single_step: bool
+
+    @field_validator("categories", mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        names = [one["name"] for one in value]
+        if len(set(names)) != len(names):
+            raise ValueError(f"a categorical static is listed twice: {', '.join(names)}")
+        return {one["name"]: one["known"] for one in value}
+
+    @field_serializer("categories", when_used="json")
+    def _as_list(self, value: dict[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+        return [{"name": name, "known": list(known)} for name, known in value.items()]
 
     @property
     def category_sizes(self) -> list[int]:

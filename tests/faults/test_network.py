@@ -33,7 +33,8 @@ def hospital(tmp_path):
     root = tmp_path / "hospital"
     root.mkdir()
     template = resources.files("medlstm").joinpath("templates", "demo.toml").read_text("utf-8")
-    (root / "medlstm.toml").write_text(template.replace("max_epochs = 25", "max_epochs = 2"), encoding="utf-8")
+    quick = template.replace("[training]", "[model]\nmembers = 1\n\n[training]\nmax_epochs = 2")
+    (root / "medlstm.toml").write_text(quick, encoding="utf-8")
     simulate_hospital(root / "landing", START, 19, 3, timezone="Europe/Berlin", admissions_per_day=20.0)
     return root
 

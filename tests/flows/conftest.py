@@ -27,7 +27,7 @@ def first_night(server, tmp_path_factory):
 
     root = tmp_path_factory.mktemp("hospital")
     template = resources.files("medlstm").joinpath("templates", "demo.toml").read_text("utf-8")
-    template = template.replace("max_epochs = 25", "max_epochs = 6")
+    template = template.replace("[training]", "[model]\nmembers = 1\n\n[training]\nmax_epochs = 6")
     (root / "medlstm.toml").write_text(template, encoding="utf-8")
     simulate_hospital(root / "landing", START, 20, 3, timezone="Europe/Berlin", admissions_per_day=30.0)
     return root, nightly(str(root), NIGHT)

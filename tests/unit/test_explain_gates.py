@@ -173,7 +173,10 @@ def test_a_sequence_of_one_step_has_a_picture_too(hospital, tmp_path):
             "source": {"format": "csv", "files": [{"pattern": "*", "table": "stays"}]},
             "features": {"numeric": ["age"], "categorical": ["ward"]},
             "sequences": {"steps": "single"},
-            "model": {"head": "mse", "supervise": "last_step", "inputs": "plain", "hidden_units": HIDDEN},
+            "model": {
+                    "name": "lstm", "members": 1, "layers": 2, "head": "mse", "supervise": "last_step",
+                    "inputs": "plain", "hidden_units": HIDDEN,
+                },
             "training": {"min_stays": 20, "max_epochs": 2},
         },
         {},

@@ -21,6 +21,7 @@ from medlstm.membership import drawn_to_half
 from medlstm.registry import champion, load_network, load_records, save_model, training_due
 from medlstm.scoring import score_night, score_stays
 from medlstm.sequences import build_sequences, load_sequences
+from medlstm.sizes import sizes_for
 from medlstm.training import train_model
 
 START = date(2026, 1, 1)
@@ -32,7 +33,7 @@ def _config(**sections):
         "source": {"format": "csv", "files": [{"pattern": "*", "table": "stays"}]},
         "features": {"numeric": ["age"], "categorical": ["ward"]},
         "sequences": {"bin_hours": 6, "shards": 2},
-        "model": {"hidden_units": 16, "layers": 1, "dropout": 0.0},
+        "model": {"name": "lstm", "members": 1, "hidden_units": 16, "layers": 1, "dropout": 0.0, "sharpness": 1.0},
         "training": {"min_stays": 20, "max_epochs": 12, "learning_rate": 0.01, "batch_size": 32},
     }
     return parse_config({name: section | sections.get(name, {}) for name, section in base.items()}, {}, "test")
@@ -178,7 +179,8 @@ def test_no_validation_calibration_or_test_stay_changes_a_fitted_statistic(train
 
     def statistics(of, rows):
         core = of.select(rows)
-        spec = fit_spec(core, nightly_points(core, config.cutoff_instant(LAST)), config)
+        sizes = sizes_for(len(core), config)
+        spec = fit_spec(core, nightly_points(core, config.cutoff_instant(LAST)), config, sizes)
         return spec, fit_buffers(arrange(core, spec))
 
     spec, buffers = statistics(sequences, kept)

@@ -1,0 +1,41 @@
+"""How far a mean of several distributions is moved away from the usual one: told by stays that none was fitted on."""
+
+import numpy as np
+import torch
+
+from medlstm.models.distribution import RemainingStay
+from medlstm.models.ensemble import sharpened
+
+_CANDIDATES = np.round(np.arange(0.8, 1.61, 0.05), 2)
+_STAYS_FOR_HALF = 100
+
+
+def fit_sharpness(
+    remaining: RemainingStay, usual: np.ndarray, days: np.ndarray, censored: np.ndarray, stay: np.ndarray
+) -> float:
+    """The sharpness whose distributions score best on stays that the mean of members was not fitted on.
+
+    Of m points: what remains unsharpened, the days that do (of a censored one, that are known to), and which stay each
+    is of; `usual` [E] as in `sharpened`. The score is the ranked probability score on log(1 + days). What few stays say
+    is drawn towards 1 as if a hundred others had said that.
+    """
+    edges = remaining.edges_days
+    truth, known = _ended_at_edges(edges, days, censored)
+    width = np.diff(np.log1p(edges))
+    survival, base = torch.from_numpy(remaining.survival), torch.from_numpy(usual)
+    scores = []
+    for candidate in _CANDIDATES:
+        ended = 1 - sharpened(survival, base, float(candidate)).numpy()
+        middle = (ended[:, 1:] + ended[:, :-1]) / 2
+        scores.append(float((known * width * np.square(middle - truth)).sum()))
+    best = float(_CANDIDATES[int(np.argmin(scores))])
+    stays = len(np.unique(stay))
+    return round((stays * best + _STAYS_FOR_HALF) / (stays + _STAYS_FOR_HALF), 3)
+
+
+def _ended_at_edges(edges: np.ndarray, days: np.ndarray, censored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per bin [m, E - 1] the share of it by which the stay had ended, and whether that is known."""
+    lower, upper = edges[:-1], edges[1:]
+    survived = np.clip((days[:, None] - lower) / (upper - lower), 0.0, 1.0)
+    known = ~censored[:, None] | (days[:, None] >= upper)
+    return np.where(censored[:, None], 0.0, 1 - survived), known

@@ -1,0 +1,309 @@
+"""A loaded model is the trained one: every kind, head and input layer, whatever its categories are called."""
+
+import json
+import subprocess
+import sys
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+
+from medlstm import registry, tables
+from medlstm.baseline import fit_baseline
+from medlstm.batches import NightlyPoints, arrange, last_points, predict
+from medlstm.config import parse_config
+from medlstm.ensembling import FittedModel
+from medlstm.errors import MedlstmError, ModelUnavailable
+from medlstm.intervals import ConformalInterval, GroupWidening
+from medlstm.lake import Workspace, partition_file, read_json, read_table, write_json, write_table
+from medlstm.membership import table_rows
+from medlstm.models.blending import BlendMember
+from medlstm.models.ensemble import Ensemble
+from medlstm.models.member import TableMember
+from medlstm.models.names import model_names
+from medlstm.models.spec import ModelSpec
+from medlstm.registry import champion, load_network, load_records, save_model, training_due, unusable_models
+from medlstm.scoring import score_night
+from medlstm.sequences import StaySequences, build_sequences, load_sequences
+from medlstm.training import Evaluation, TrainedModel, train_model
+
+NIGHT = date(2026, 3, 1)
+NETWORKS = ("lstm", "lstm_attention", "cnn_lstm", "rnn", "gru", "mlp", "cnn")
+HEADS = ("hazard", "quantile", "smooth_log", "mse", "mae", "msle")
+# In an order that no sorting gives, with names that a file has to escape.
+CATEGORIES = {
+    "ward": ("z\"quoted\"", "a\\b", "ünï ☃", "line\nbreak", "tab\t"),
+    "gender": ("m", "f"),
+    "Disease": ("{}", "null", "1e5"),
+    "änother": ("x",),
+}
+VARIABLES = ("zeta", "alpha", 'we"ird\\name')
+NUMERIC = ("weight", "age")
+
+
+def _stays(count=60, seed=0):
+    """Random stays of random lengths; some have a category that no training stay had, or none."""
+    generator = np.random.default_rng(seed)
+    steps = generator.integers(1, 9, count)
+    stay = np.repeat(np.arange(count), steps)
+    values = generator.normal(size=(len(stay), len(VARIABLES))).astype(np.float32)
+    values[generator.random(values.shape) < 0.4] = np.nan
+    frame = {
+        "stay_id": [f"s{index}" for index in range(count)],
+        "patient_id": [f"p{index}" for index in range(count)],
+        "admitted_at": pd.Timestamp("2026-01-01", tz="UTC").as_unit("us"),
+        "duration_hours": steps * 6.0 + generator.uniform(1, 90, count),
+        "is_open": generator.random(count) < 0.2,
+        "died": generator.random(count) < 0.3,
+        "weight": generator.normal(80, 10, count),
+        "age": generator.normal(60, 10, count),
+    }
+    for name, known in CATEGORIES.items():
+        frame[name] = generator.choice([*known, "never seen", None], count)
+    return StaySequences(
+        stays=pd.DataFrame(frame), variables=VARIABLES, bin_hours=6, single_step=False, steps=steps,
+        first_bin=np.zeros(count, dtype=np.int64), stay=stay,
+        step=np.concatenate([np.arange(one) for one in steps]), values=values,
+    )  # fmt: skip
+
+
+def _points(sequences):
+    stay = np.repeat(np.arange(len(sequences)), sequences.steps)
+    remaining = sequences.stays["duration_hours"].to_numpy()[stay] - (sequences.step + 1) * 6.0
+    return NightlyPoints(stay, sequences.step, np.maximum(remaining, 0) / 24)
+
+
+def _spec(name, head, inputs):
+    return ModelSpec(
+        name=name, head=head, inputs=inputs, hidden_units=6, layers=2, dropout=0.2, members=2, summaries=True,
+        mortality=True, edges_days=(0.0, 0.5, 1.5, 3.0, 6.0), tail_days=2.5, sharpness=1.15, variables=VARIABLES,
+        numeric=NUMERIC, categories=CATEGORIES, bin_hours=6, single_step=False,
+    )  # fmt: skip
+
+
+def _in_memory(name, head, inputs):
+    """A model with random weights, and trees and ridge fitted on random stays: nothing of it is at its default."""
+    torch.manual_seed(3)
+    network, stays = Ensemble(_spec(name, head, inputs)), _stays()
+    points, training = _points(stays), parse_config({"source": {"format": "physionet2012"}}, {}, "test").training
+    for member in network.each():
+        if isinstance(member, BlendMember):
+            member.weight.fill_(0.3)
+            member.mortality_weight.fill_(0.7)
+        for part in member.both() if isinstance(member, BlendMember) else (member,):
+            if isinstance(part, TableMember):
+                part.fit_rows(table_rows(part, arrange(stays, network.spec), points, training, 5000, 1), 1)
+    network.usual_survival.copy_(torch.tensor([1.0, 0.8, 0.5, 0.3, 0.1]))
+    interval = ConformalInterval(0.9, -0.3, np.inf, (GroupWidening("ward", "a\\b", -0.1, 0.2),))
+    fitted = FittedModel(
+        spec=network.spec, network=network, interval=interval, baseline_median_days=2.0,
+        baseline=fit_baseline(stays.stays, "ward"), training_stays=60, censored_stays=9, out_of_fold=(), losses=(),
+        reached_deadline=False, seconds=0.0,
+    )  # fmt: skip
+    nothing = Evaluation(60, 60, 1.0, 2.0, 0.9)
+    others = _stays(seed=1)
+    return TrainedModel(fitted, nothing, nothing, others, _points(others))
+
+
+def _assert_same(mine, theirs):
+    np.testing.assert_array_equal(mine.days, theirs.days)
+    assert (mine.remaining is None) == (theirs.remaining is None)
+    if mine.remaining is not None:
+        np.testing.assert_array_equal(mine.remaining.survival, theirs.remaining.survival)
+    np.testing.assert_array_equal(mine.mortality, theirs.mortality)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "inputs"),
+    [(name, head, inputs) for name in NETWORKS for head in HEADS for inputs in ("clinical", "plain")]
+    + [(name, "hazard", inputs) for name in ("median", "ridge", "gbm", "blend") for inputs in ("clinical", "plain")],
+)
+def test_a_model_comes_back_from_its_folder_as_it_was(tmp_path, name, head, inputs):
+    place, model = Workspace(tmp_path), _in_memory(name, head, inputs)
+    record = save_model(place, model, NIGHT, promoted=True, note="")
+    (loaded,) = load_records(place, NIGHT)
+    assert loaded == record
+    assert list(loaded.spec.categories.items()) == list(CATEGORIES.items())
+    others = _stays(seed=2)
+    mine, theirs = (
+        predict(network, arrange(others, spec), _points(others), torch.device("cpu"))
+        for network, spec in ((model.fitted.network, model.fitted.spec), (load_network(place, loaded), loaded.spec))
+    )
+    _assert_same(mine, theirs)
+
+
+def test_every_kind_of_model_is_among_those_that_come_back():
+    assert set(model_names()) == {*NETWORKS, "median", "ridge", "gbm", "blend"}
+
+
+def test_predicting_leaves_the_network_as_it_was():
+    model = _in_memory("blend", "hazard", "clinical")
+    before = {name: (one.dtype, one.clone()) for name, one in model.fitted.network.state_dict().items()}
+    for dtype in (torch.float32, torch.float64):
+        stays = arrange(model.test_stays, model.fitted.spec)
+        predict(model.fitted.network, stays, model.test_points, torch.device("cpu"), dtype)
+    for name, one in model.fitted.network.state_dict().items():
+        assert one.dtype == before[name][0]
+        assert one.equal(before[name][1])
+
+
+def _sorted_categories(spec):
+    return spec.model_copy(update={"categories": dict(sorted(spec.categories.items()))})
+
+
+@pytest.mark.parametrize("name", ["lstm", "gbm", "ridge", "blend"])
+def test_a_model_that_comes_back_otherwise_is_not_registered(tmp_path, monkeypatch, name):
+    """The fault that went unseen for weeks: the columns of the categories in another order after loading."""
+    place, model = Workspace(tmp_path), _in_memory(name, "hazard", "clinical")
+    read = registry._read_record
+
+    def permuted(folder):
+        record = read(folder)
+        return record.model_copy(update={"spec": _sorted_categories(record.spec)})
+
+    monkeypatch.setattr(registry, "_read_record", permuted)
+    with pytest.raises(MedlstmError, match=r"answers otherwise than the trained one at \d+ of \d+ test points"):
+        save_model(place, model, NIGHT, promoted=True, note="")
+    assert load_records(place, NIGHT) == []
+    assert champion(place, NIGHT) is None
+    assert not [path for path in place.models.rglob("*") if path.is_file()]
+
+
+def test_a_model_with_other_bounds_after_loading_is_not_registered(tmp_path, monkeypatch):
+    place, model = Workspace(tmp_path), _in_memory("median", "hazard", "clinical")
+    read = registry._read_record
+    other = ConformalInterval(0.9, -0.4, np.inf)
+    monkeypatch.setattr(
+        registry, "_read_record", lambda folder: read(folder).model_copy(update={"interval": other})
+    )
+    with pytest.raises(MedlstmError, match="bounds or baseline are not the trained ones"):
+        save_model(place, model, NIGHT, promoted=True, note="")
+    assert load_records(place, NIGHT) == []
+
+
+def _as_an_earlier_version_wrote_it(place, record, names):
+    """Categories as an object, whose keys were sorted, and no baseline."""
+    path = place.models / record.version / "model.json"
+    raw = read_json(path)
+    known = {one["name"]: one["known"] for one in raw["spec"]["categories"]}
+    raw["spec"]["categories"] = {name: known[name] for name in names}
+    del raw["baseline"]
+    write_json(raw, path)
+
+
+def test_an_old_model_whose_order_of_categories_is_lost_is_refused_and_trained_anew(tmp_path):
+    place, model = Workspace(tmp_path), _in_memory("lstm", "hazard", "clinical")
+    record = save_model(place, model, NIGHT, promoted=True, note="")
+    assert not training_due(place, NIGHT + timedelta(days=1), 7)
+    _as_an_earlier_version_wrote_it(place, record, CATEGORIES)
+    assert unusable_models(place) == [record.version]
+    assert champion(place, NIGHT) is None
+    assert training_due(place, NIGHT + timedelta(days=1), 7)
+    with pytest.raises(ModelUnavailable, match=f"{record.version}.*order of their categories; retrain"):
+        score_night(place, NIGHT, parse_config({"source": {"format": "physionet2012"}}, {}, "test"))
+
+
+def test_an_old_model_of_one_category_has_only_one_order_and_is_read(tmp_path):
+    place, model = Workspace(tmp_path), _in_memory("lstm", "hazard", "clinical")
+    record = save_model(place, model, NIGHT, promoted=True, note="")
+    _as_an_earlier_version_wrote_it(place, record, ["ward"])
+    assert unusable_models(place) == []
+    (loaded,) = load_records(place, NIGHT)
+    assert loaded.spec.categories == {"ward": CATEGORIES["ward"]}
+    assert loaded.baseline is None
+
+
+def _hospital(place):
+    """Stays whose severity tells what remains, over a month, with two categories out of order."""
+    generator = np.random.default_rng(4)
+    rows = {"stays": {}, "observations": {}}
+    for index in range(320):
+        admitted = datetime(2026, 2, 1) + timedelta(hours=int(generator.integers(0, 28 * 24)))
+        hours = float(generator.lognormal(4.2, 0.6))
+        discharged = admitted + timedelta(hours=hours)
+        statics = (float(generator.normal(60, 10)), ("b", "a")[index % 2], ("m", "f", "d")[index % 3])
+        for day, end in ((admitted.date(), None), (discharged.date(), discharged)):
+            if day <= NIGHT:
+                rows["stays"].setdefault(day, []).append((f"s{index}", f"p{index}", admitted, end, None, *statics))
+        for hour in range(0, int(hours), 8):
+            at = admitted + timedelta(hours=hour)
+            if at.date() <= NIGHT:
+                left = (hours - hour) / 24 + generator.normal(0, 0.3)
+                rows["observations"].setdefault(at.date(), []).append((f"s{index}", at, "severity", left))
+    schemas = {"stays": tables.stays_schema(["age"], ["ward", "gender"]), "observations": tables.OBSERVATIONS_SCHEMA}
+    for table, by_day in rows.items():
+        names = schemas[table].names
+        for day, some in by_day.items():
+            records = [dict(zip(names, (*row, day, "f", at), strict=True)) for at, row in enumerate(some)]
+            content = pa.Table.from_pylist(records, schema=schemas[table])
+            write_table(content, partition_file(place.admitted(table), day))
+
+
+TOML = """
+[source]
+format = "csv"
+[[source.files]]
+pattern = "*"
+table = "stays"
+[features]
+numeric = ["age"]
+categorical = ["ward", "gender"]
+[sequences]
+bin_hours = 6
+[model]
+name = "{name}"
+members = 2
+hidden_units = 8
+[training]
+min_stays = 20
+max_epochs = 3
+[scoring]
+group_column = "ward"
+"""
+SCORE = """
+import sys
+from datetime import date
+from pathlib import Path
+from medlstm.config import load_config
+from medlstm.lake import Workspace
+from medlstm.scoring import score_night
+place = Workspace(Path(sys.argv[1]))
+score_night(place, date.fromisoformat(sys.argv[2]), load_config(place.root))
+"""
+
+
+@pytest.mark.parametrize("name", ["blend", "lstm"])
+def test_a_night_scored_in_a_fresh_process_says_what_the_model_in_memory_says(tmp_path, name):
+    (tmp_path / "medlstm.toml").write_text(TOML.format(name=name), encoding="utf-8")
+    from medlstm.config import load_config
+
+    place, config = Workspace(tmp_path), load_config(tmp_path)
+    _hospital(place)
+    build_sequences(place, NIGHT, config, "all")
+    sequences = load_sequences(place.sequences(NIGHT))
+    model = train_model(sequences, config, config.cutoff_instant(NIGHT))
+    save_model(place, model, NIGHT, promoted=True, note="")
+    subprocess.run([sys.executable, "-c", SCORE, str(tmp_path), NIGHT.isoformat()], check=True)
+    stored = read_table(partition_file(place.predictions, NIGHT, key="as_of")).to_pandas()
+    still_in = sequences.select(sequences.stays["is_open"].to_numpy(dtype=bool))
+    said = predict(
+        model.fitted.network, arrange(still_in, model.fitted.spec), last_points(still_in), torch.device("cpu")
+    )
+    order = np.argsort(still_in.stays["stay_id"].to_numpy())
+    assert stored["stay_id"].tolist() == still_in.stays["stay_id"].to_numpy()[order].tolist()
+    np.testing.assert_array_equal(stored["remaining_los_days"], said.days[order])
+    np.testing.assert_array_equal(stored["remaining_los_days_mean"], said.mean_days()[order])
+    for days in (1, 2, 3):
+        np.testing.assert_array_equal(stored[f"p_discharge_{24 * days}h"], said.remaining.ended_within(days)[order])
+
+
+def test_whatever_has_an_order_is_a_list_in_the_file(tmp_path):
+    place, model = Workspace(tmp_path), _in_memory("lstm", "hazard", "clinical")
+    record = save_model(place, model, NIGHT, promoted=True, note="")
+    raw = json.loads((place.models / record.version / "model.json").read_text(encoding="utf-8"))
+    assert [one["name"] for one in raw["spec"]["categories"]] == list(CATEGORIES)
+    assert raw["spec"]["variables"] == list(VARIABLES)
+    assert raw["spec"]["numeric"] == list(NUMERIC)

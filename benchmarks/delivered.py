@@ -148,7 +148,7 @@ def stored_predictions(workspace: Workspace, config: Config, truth: pd.DataFrame
             night.assign(
                 actual_days=np.maximum(los - lasted, 0.0), died=truth.loc[night["stay_id"], "died"].to_numpy(),
                 group=stays.loc[night["stay_id"], config.scoring.group_column].to_numpy(),
-            )  # fmt: skip
+            )
         )
     return pd.concat(nights, ignore_index=True)
 
@@ -258,7 +258,7 @@ def promise(
                 "promised_mae_days": record.test.mae_days, "promised_coverage": record.test.coverage,
                 "delivered_mae_days": float(errors.mean()),
                 **unselected(workspace, config, record, scored, truth),
-            }  # fmt: skip
+            }
         )
     weights = [one["predictions"] for one in models]
 

@@ -2,7 +2,7 @@
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from medlstm.report import NightReport, group_rows
+from medlstm.report import NightReport, days_text, group_rows
 from medlstm.validate import ValidationSummary
 
 
@@ -42,10 +42,11 @@ def night_markdown(report: NightReport) -> str:
             f"| {row.name} | {' | '.join(row.counts)} |" for row in group_rows(report.groups, report.min_group_size)
         ]
     if report.nights:
-        lines += ["", "| earlier night | stays ended since | MAE, days | median's MAE | coverage |",
-                  "|---|---:|---:|---:|---:|"]  # fmt: skip
+        heading = ("earlier night", "ended since", "MAE, days", "promised", "Kaplan–Meier's", "median's", "coverage")
+        lines += ["", f"| {' | '.join(heading)} |", "|---|---:|---:|---:|---:|---:|---:|"]
         lines += [
-            f"| {night.as_of} | {night.stays} | {night.mae_days:.2f} | {night.median_mae_days:.2f} | "
+            f"| {night.as_of} | {night.stays} | {night.mae_days:.2f} | {days_text(night.promised_mae_days)} | "
+            f"{days_text(night.baseline_mae_days)} | {night.median_mae_days:.2f} | "
             + (f"{night.coverage:.0%} |" if night.coverage is not None else "– |")
             for night in reversed(report.nights[-14:])
         ]

@@ -15,7 +15,7 @@ from medlstm.compare import Comparison
 from medlstm.explain_gates import GateSummary
 from medlstm.ingest import IngestSummary, shown_name
 from medlstm.replay import ReplaySummary
-from medlstm.report import NightError, NightReport, group_rows
+from medlstm.report import NightError, NightReport, days_text, earlier_nights, group_rows
 from medlstm.retraining import TrainSummary
 from medlstm.scoring import ScoreSummary
 from medlstm.sequences import SequenceSummary
@@ -123,17 +123,21 @@ def _forecast(night: NightSummary) -> Table:
 
 def _record(errors: Sequence[NightError]) -> Group:
     rows = [
-        (str(one.as_of), text(one.stays), f"{one.mae_days:.2f}", f"{one.median_mae_days:.2f}",
+        (str(one.as_of), text(one.stays), f"{one.mae_days:.2f}", days_text(one.promised_mae_days),
+         days_text(one.baseline_mae_days), f"{one.median_mae_days:.2f}",
          "–" if one.coverage is None else f"{one.coverage:.0%}")
         for one in errors[-14:]
     ]  # fmt: skip
-    listed = table(("earlier night", "stays ended since", "MAE, days", "median's MAE", "within bounds"), rows,
-                   title="How wrong earlier nights were")  # fmt: skip
-    stays = sum(one.stays for one in errors)
-    model = sum(one.mae_days * one.stays for one in errors) / stays
-    median = sum(one.median_mae_days * one.stays for one in errors) / stays
-    return Group(listed, f"all earlier nights: MAE {model:.2f} days, the median's {median:.2f}, "
-                        f"{stays:,} predictions whose stay has ended")  # fmt: skip
+    heading = ("earlier night", "stays ended since", "MAE, days", "promised", "Kaplan-Meier's", "median's",
+               "within bounds")  # fmt: skip
+    listed = table(heading, rows, title="How wrong earlier nights were")
+    whole = earlier_nights(errors)
+    if whole is None:
+        return Group(listed)
+    return Group(listed, f"all earlier nights: MAE {whole.mae_days:.2f} days (promised "
+                         f"{days_text(whole.promised_mae_days)}), the Kaplan-Meier baseline's "
+                         f"{days_text(whole.baseline_mae_days)}, the median's {whole.median_mae_days:.2f}, "
+                         f"{whole.predictions:,} predictions whose stay has ended")  # fmt: skip
 
 
 def _backfill(result: BackfillSummary) -> Iterable[RenderableType]:

@@ -222,6 +222,12 @@ def _joined(spec: ModelSpec, count: int, collected: list[tuple[np.ndarray, Predi
     return Predictions(remaining.median(), remaining, mortality)
 
 
+def days_of(spec: ModelSpec, said: Prediction) -> np.ndarray:
+    """The point in days [m] of an ensemble's answer: the median of its distribution, where there is one."""
+    everything = _joined(spec, len(said.days), [(np.arange(len(said.days)), said)])
+    return everything.days
+
+
 def elapsed_days(sequences: StaySequences, points: NightlyPoints) -> np.ndarray:
     """Days from admission to the close of each point's step, float64 [m]."""
     if sequences.single_step:

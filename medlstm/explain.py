@@ -1,12 +1,13 @@
 """Why a stay got its prediction: what changes when one input is hidden from the model (occlusion)."""
 
-from dataclasses import replace
+from copy import deepcopy
 
 import numpy as np
 import torch
 
-from medlstm.batches import NightlyPoints, Stays, predict
+from medlstm.batches import NightlyPoints, Stays, batches_at, days_of
 from medlstm.models.ensemble import Ensemble
+from medlstm.models.inputs import Hidden
 
 
 def occlusion_contributions(
@@ -16,51 +17,58 @@ def occlusion_contributions(
 
     A hidden variable is one never observed; a hidden number is unknown, which the model takes for the median. A
     hidden category is the mean over all stays' categories: a model that was never shown an unknown one would
-    answer at random. Elapsed time is never hidden. In single precision: a contribution needs no more.
+    answer at random. Elapsed time is never hidden. In single precision: a contribution needs no more. Features are
+    computed once, and only what an input makes of them is changed.
     """
     spec = network.spec
     names = (*spec.variables, *spec.numeric, *spec.categories)
-    predicted = predict(network, stays, points, device, torch.float32).days
-    contributions = np.zeros((len(predicted), len(names)))
-    for column, name in enumerate(names):
-        # Hiding what a stay never had changes nothing: such stays are not computed again.
-        affected = np.flatnonzero(_has(stays, network, name)[points.stay])
-        some = NightlyPoints(points.stay[affected], points.step[affected], points.remaining_days[affected])
-        for weight, hidden in _hide(stays, network, name):
-            without = predict(network, hidden, some, device, torch.float32).days
-            contributions[affected, column] += weight * (predicted[affected] - without)
+    device = torch.device("cpu") if device.type == "mps" else device
+    light = deepcopy(network).to(device, torch.float32).eval()
+    parts = light.each_part()
+    hidings = _hidings(stays, network)
+    known = [_known(stays, network, column)[points.stay] for column in range(len(names))]
+    contributions = np.zeros((len(points.stay), len(names)))
+    with torch.inference_mode():
+        for within, batch, row, step in batches_at(stays, points, device):
+            prepared = [part.prepare(batch.inputs, row, step) for part in parts]
+            whole = days_of(spec, light.joined([part.answer(one) for part, one in zip(parts, prepared, strict=True)]))
+            for column in range(len(names)):
+                # Hiding what a stay never had changes nothing: such stays are not computed again.
+                affected = np.flatnonzero(known[column][within])
+                if not len(affected):
+                    continue
+                some = [one.of(torch.from_numpy(affected).to(device)) for one in prepared]
+                for share, hidden in hidings[column]:
+                    for part, one in zip(parts, some, strict=True):
+                        part.hide(one, hidden)
+                    said = light.joined([part.answer(one) for part, one in zip(parts, some, strict=True)])
+                    contributions[within[affected], column] += share * (whole[affected] - days_of(spec, said))
     return names, contributions
 
 
-def _has(stays: Stays, network: Ensemble, name: str) -> np.ndarray:
-    """The stays [n] bool in which the input is known at all."""
-    spec = network.spec
-    if name in spec.variables:
-        seen = ~np.isnan(stays.sequences.values[:, spec.variables.index(name)])
+def _known(stays: Stays, network: Ensemble, column: int) -> np.ndarray:
+    """The stays [n] bool in which the input is known at all; by its place, as a number may have a variable's name."""
+    variables, numbers = len(network.spec.variables), len(network.spec.numeric)
+    if column < variables:
+        seen = ~np.isnan(stays.sequences.values[:, column])
         return np.bincount(stays.sequences.stay[seen], minlength=len(stays)) > 0
-    if name in spec.numeric:
-        return ~np.isnan(stays.numeric[:, spec.numeric.index(name)])
+    if column < variables + numbers:
+        return ~np.isnan(stays.numeric[:, column - variables])
     return np.ones(len(stays), dtype=bool)
 
 
-def _hide(stays: Stays, network: Ensemble, name: str) -> list[tuple[float, Stays]]:
-    """What stands in for the hidden input, with the weight of each stand-in."""
+def _hidings(stays: Stays, network: Ensemble) -> list[list[tuple[float, Hidden]]]:
+    """For each input what stands in for it, with the weight of each stand-in."""
     spec = network.spec
-    if name in spec.variables:
-        values = stays.sequences.values.copy()
-        values[:, spec.variables.index(name)] = np.nan
-        return [(1.0, replace(stays, sequences=replace(stays.sequences, values=values)))]
-    if name in spec.numeric:
-        numeric = stays.numeric.copy()
-        numeric[:, spec.numeric.index(name)] = np.nan
-        return [(1.0, replace(stays, numeric=numeric))]
-    column = list(spec.categories).index(name)
-    shares = []
-    for code, count in zip(*np.unique(stays.codes[:, column], return_counts=True), strict=True):
-        codes = stays.codes.copy()
-        codes[:, column] = code
-        shares.append((count / len(codes), replace(stays, codes=codes)))
-    return shares
+    hidings = [[(1.0, Hidden("variable", place))] for place in range(len(spec.variables))]
+    hidings += [[(1.0, Hidden("number", place))] for place in range(len(spec.numeric))]
+    for place in range(len(spec.categories)):
+        codes, counts = np.unique(stays.codes[:, place], return_counts=True)
+        shares = counts / max(len(stays), 1)
+        hidings.append([
+            (float(share), Hidden("category", place, int(code))) for code, share in zip(codes, shares, strict=True)
+        ])
+    return hidings
 
 
 def largest_reasons(names: tuple[str, ...], contributions: np.ndarray, count: int) -> list[list[dict[str, object]]]:

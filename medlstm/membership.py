@@ -49,7 +49,7 @@ def fit_member(
     if isinstance(member, BlendMember):
         history: list[EpochLoss] = []
         late = False
-        for part in member.both():
+        for part in member.each_part():
             losses, cut_short = fit_member(part, stays, config, sizes, device, position, deadline, on_epoch)
             history, late = history + losses, late or cut_short
         return history, late
@@ -152,7 +152,7 @@ class _Said:
 
 def _both_on_validation(blend: BlendMember, own: MemberStays, device: torch.device) -> _Said:
     points = own.validation_points
-    first, second = (predict(part, own.validation, points, device) for part in blend.both())
+    first, second = (predict(part, own.validation, points, device) for part in blend.each_part())
     days, _, dead = targets(own.validation, points, blend.spec)
     known = is_known(points, own.validation.sequences, blend.spec.horizon_days)
     return _Said(first, second, days, known, dead)

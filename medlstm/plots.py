@@ -43,15 +43,23 @@ STYLE = {
 }
 
 
-def error_by_night(nights: Sequence[date], errors: Sequence[float], median_errors: Sequence[float]) -> str:
-    """Mean absolute error (days) of each night's predictions, the model's and the median baseline's."""
+def error_by_night(
+    nights: Sequence[date],
+    errors: Sequence[float],
+    baseline_errors: Sequence[float],
+    promised_errors: Sequence[float | None],
+) -> str:
+    """Mean absolute error (days) of each night's predictions: the model's, the baseline's and what was promised."""
     with matplotlib.style.context(STYLE, after_reset=True):
         figure, axes = _canvas(2.7)
         positions = [night.toordinal() for night in nights]
         marker = "o" if len(nights) <= 40 else ""
-        axes.plot(positions, median_errors, color=VERMILION, linestyle="--", marker=marker, label="median baseline")
+        axes.plot(positions, baseline_errors, color=VERMILION, linestyle="--", marker=marker, label="baseline")
+        promised = [(at, error) for at, error in zip(positions, promised_errors, strict=True) if error is not None]
+        if promised:
+            axes.step(*zip(*promised, strict=True), where="mid", color=GREY, linestyle=":", label="promised")
         axes.plot(positions, errors, color=BLUE, marker=marker, label="model")
-        axes.set_ylim(0, _headroom([*errors, *median_errors]))
+        axes.set_ylim(0, _headroom([*errors, *baseline_errors, *(error for _, error in promised)]))
         axes.set_ylabel("mean error (days)")
         axes.set_xlabel("night of the prediction")
         ticks = _spread(sorted(set(positions)), 5)

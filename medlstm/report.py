@@ -14,6 +14,8 @@ from medlstm.subgroups import SubgroupScore
 
 DASH = "–"
 MAX_NIGHTS_IN_TABLE = 60
+# An error so much above the promised one is more than chance over a few nights.
+BROKEN_PROMISE = 0.15
 CALM_STATUSES = ("done", "ok", "completed", "succeeded", "success")
 ALARMING_STATUSES = ("failed", "stopped", "error", "crashed")
 
@@ -59,7 +61,7 @@ class GroupForecast:
 @dataclass(frozen=True)
 class NightError:
     """Error of the predictions of an earlier night, on the stays that have ended since, beside those of the constant
-    median and of the Kaplan-Meier baseline."""
+    median and of the Kaplan-Meier baseline, and beside what the record of the model that scored had promised."""
 
     as_of: date
     stays: int
@@ -67,6 +69,7 @@ class NightError:
     median_mae_days: float
     coverage: float | None
     baseline_mae_days: float | None = None
+    promised_mae_days: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class ModelCard:
     note: str
     test_stays: int
     test_mae_days: float
+    test_baseline_mae_days: float | None
     test_coverage: float
     subgroups: tuple[SubgroupScore, ...]
 
@@ -139,14 +143,20 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class EarlierNights:
-    """Errors of all earlier nights, weighted by their stays; the baseline's where every night has one."""
+    """Errors of all earlier nights, weighted by their stays; baseline and promise where every night has one."""
 
     predictions: int
     mae_days: float
     median_mae_days: float
     baseline_mae_days: float | None
+    promised_mae_days: float | None
     coverage: float | None
     coverage_predictions: int
+
+    @property
+    def over_promise(self) -> float | None:
+        """By which share the error is above the promised one; below 0 where it is smaller."""
+        return None if not self.promised_mae_days else self.mae_days / self.promised_mae_days - 1
 
 
 def render_report(report: NightReport) -> str:
@@ -161,7 +171,8 @@ def render_report(report: NightReport) -> str:
         leaving_24h=_hide_small(totals[1], report.min_group_size) if report.groups else None,
         group_rows=group_rows(report.groups, report.min_group_size),
         total_row=[_hide_small(total, report.min_group_size) for total in totals],
-        earlier=_earlier_nights(nights),
+        earlier=earlier_nights(nights),
+        broken_promise=BROKEN_PROMISE,
         nights=nights[::-1][:MAX_NIGHTS_IN_TABLE],
         pairs=_finite_pairs(report.pairs),
         top_variables=_finite_variables(report.top_variables),
@@ -181,7 +192,7 @@ def _shown_subgroups(report: NightReport) -> list[SubgroupScore]:
 def _environment() -> Environment:
     environment = Environment(loader=PackageLoader("medlstm"), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters.update(count=_count, days=_days, percent=_percent, long_date=_long_date,
+    environment.filters.update(count=_count, days=days_text, percent=_percent, long_date=_long_date,
                                breakable=_breakable)
     return environment
 
@@ -192,7 +203,8 @@ def _figures(report: NightReport, nights: Sequence[NightError], caught: Sequence
     if nights:
         figures["errors"] = plots.error_by_night([night.as_of for night in nights],
                                                  [night.mae_days for night in nights],
-                                                 [_to_beat(night) for night in nights])
+                                                 [_to_beat(night) for night in nights],
+                                                 [night.promised_mae_days for night in nights])
     pairs = _finite_pairs(report.pairs)
     if pairs:
         figures["pairs"] = plots.predicted_against_actual(pairs)
@@ -225,7 +237,7 @@ def group_rows(groups: Sequence[GroupForecast], smallest: int) -> list[GroupRow]
     rows = []
     for place, group in enumerate(groups):
         # The median of a handful of stays is close to a single patient's prediction.
-        median = _days(group.median_remaining_days, 1) if group.open_stays >= max(smallest, 1) else DASH
+        median = days_text(group.median_remaining_days, 1) if group.open_stays >= max(smallest, 1) else DASH
         shown = tuple(column[place] for column in columns)
         rows.append(GroupRow(group.group or "not recorded", shown, median))
     return rows
@@ -255,7 +267,8 @@ def _measured(nights: Sequence[NightError]) -> list[NightError]:
     return sorted(usable, key=lambda night: night.as_of)
 
 
-def _earlier_nights(nights: Sequence[NightError]) -> EarlierNights | None:
+def earlier_nights(nights: Sequence[NightError]) -> EarlierNights | None:
+    """All earlier nights as one; None where there is none."""
     if not nights:
         return None
     stays = sum(night.stays for night in nights)
@@ -266,7 +279,8 @@ def _earlier_nights(nights: Sequence[NightError]) -> EarlierNights | None:
         predictions=stays,
         mae_days=sum(night.mae_days * night.stays for night in nights) / stays,
         median_mae_days=sum(night.median_mae_days * night.stays for night in nights) / stays,
-        baseline_mae_days=_weighted_baseline(nights),
+        baseline_mae_days=_weighted([(night.baseline_mae_days, night.stays) for night in nights]),
+        promised_mae_days=_weighted([(night.promised_mae_days, night.stays) for night in nights]),
         coverage=sum(share * weight for share, weight in checked) / checked_stays if checked else None,
         coverage_predictions=checked_stays,
     )
@@ -276,9 +290,10 @@ def _to_beat(night: NightError) -> float:
     return night.median_mae_days if night.baseline_mae_days is None else night.baseline_mae_days
 
 
-def _weighted_baseline(nights: Sequence[NightError]) -> float | None:
-    known = [(night.baseline_mae_days, night.stays) for night in nights if night.baseline_mae_days is not None]
-    if len(known) < len(nights):
+def _weighted(errors: Sequence[tuple[float | None, int]]) -> float | None:
+    """The mean of (error, stays); None where a night has none."""
+    known = [(error, stays) for error, stays in errors if error is not None]
+    if len(known) < len(errors):
         return None
     return sum(error * stays for error, stays in known) / sum(stays for _, stays in known)
 
@@ -302,8 +317,9 @@ def _count(value: int) -> str:
     return f"{value:,}"
 
 
-def _days(value: float, decimals: int = 2) -> str:
-    return f"{value:,.{decimals}f}" if math.isfinite(value) else DASH
+def days_text(value: float | None, decimals: int = 2) -> str:
+    """Days as they are shown; a dash where there are none."""
+    return f"{value:,.{decimals}f}" if value is not None and math.isfinite(value) else DASH
 
 
 def _percent(share: float | None) -> str:

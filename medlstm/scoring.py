@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
-from medlstm.batches import Predictions, arrange, last_points, predict
+from medlstm.batches import NightlyPoints, Predictions, Stays, arrange, last_points, predict
 from medlstm.config import Config
 from medlstm.derived_checks import check_predictions
 from medlstm.devices import choose_device, cpu_threads
@@ -15,6 +16,7 @@ from medlstm.ensembling import groups_at, within_horizon
 from medlstm.errors import ModelUnavailable
 from medlstm.explain import largest_reasons, occlusion_contributions
 from medlstm.lake import Workspace, partition_file, write_table
+from medlstm.models.ensemble import Ensemble
 from medlstm.registry import ModelRecord, champion, load_network, training_due, unusable_models
 from medlstm.sequences import StaySequences, input_hashes, load_sequences
 from medlstm.tables import PREDICTIONS_SCHEMA
@@ -74,7 +76,6 @@ def score_stays(
     since = predicted.after(passed)
     lower, upper = record.interval.bounds(since, elapsed, groups_at(points, sequences, spec))
     remaining = since.days
-    names, contributions = occlusion_contributions(network, stays, points, device)
     columns = {
         "stay_id": pa.array(sequences.stays["stay_id"], pa.string()),
         "as_of": pa.array([as_of] * len(sequences), pa.date32()),
@@ -89,7 +90,7 @@ def score_stays(
         "mortality_risk": since.mortality if since.mortality is not None else [None] * len(sequences),
         "model_version": pa.array([record.version] * len(sequences), pa.string()),
         "stale": pa.array([stale] * len(sequences), pa.bool_()),
-        "reasons": largest_reasons(names, contributions, config.scoring.top_reasons),
+        "reasons": _reasons(network, stays, points, device, config.scoring.top_reasons),
         "input_hash": pa.array(
             input_hashes(stays.sequences, list(spec.numeric), list(spec.categories)), pa.string()
         ),
@@ -97,6 +98,14 @@ def score_stays(
         "baseline_remaining_days": _baseline_days(record, sequences, elapsed),
     }
     return _as_table(columns)
+
+
+def _reasons(
+    network: Ensemble, stays: Stays, points: NightlyPoints, device: torch.device, count: int
+) -> list[list[dict[str, object]]]:
+    if count == 0:
+        return [[] for _ in points.stay]
+    return largest_reasons(*occlusion_contributions(network, stays, points, device), count)
 
 
 def _baseline_days(record: ModelRecord, sequences: StaySequences, elapsed_days: np.ndarray) -> np.ndarray | list[None]:

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from medlstm.models.inputs import RawBatch
-from medlstm.models.member import Member, Prediction
+from medlstm.models.member import Member, Part, Prediction
 from medlstm.models.spec import ModelSpec
 
 
@@ -15,21 +14,20 @@ class BlendMember(Member):
     weight: Tensor
     mortality_weight: Tensor
 
-    def __init__(self, spec: ModelSpec, first: Member, second: Member) -> None:
+    def __init__(self, spec: ModelSpec, first: Part, second: Part) -> None:
         super().__init__(spec)
         self.parts = nn.ModuleList([first, second])
         self.register_buffer("weight", torch.tensor(0.5, dtype=torch.float64))
         self.register_buffer("mortality_weight", torch.tensor(0.5, dtype=torch.float64))
 
-    def both(self) -> tuple[Member, Member]:
-        """The parts, typed."""
+    def each_part(self) -> tuple[Part, Part]:
         first, second = self.parts
-        assert isinstance(first, Member)
-        assert isinstance(second, Member)
+        assert isinstance(first, Part)
+        assert isinstance(second, Part)
         return first, second
 
-    def at(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prediction:
-        first, second = (part.at(batch, row, step) for part in self.both())
+    def joined(self, said: list[Prediction]) -> Prediction:
+        first, second = said
         survival = None
         if first.survival is not None and second.survival is not None:
             survival = mixed(first.survival, second.survival, self.weight)

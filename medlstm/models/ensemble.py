@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medlstm.models.inputs import RawBatch
-from medlstm.models.member import Member, Prediction
+from medlstm.models.member import Member, Part, Prediction
 from medlstm.models.names import model_names
 from medlstm.models.spec import ModelSpec
 
@@ -50,7 +50,16 @@ class Ensemble(nn.Module):
 
     def at(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prediction:
         """Predictions at steps [m] of the stays at rows [m] of a batch."""
-        said = [member.at(batch, row, step) for member in self.each()]
+        return self.joined([part.answer(part.prepare(batch, row, step)) for part in self.each_part()])
+
+    def each_part(self) -> list[Part]:
+        """The parts of all members, in their order."""
+        return [part for member in self.each() for part in member.each_part()]
+
+    def joined(self, of_parts: list[Prediction]) -> Prediction:
+        """The ensemble's answer from those of all parts."""
+        rest = iter(of_parts)
+        said = [member.joined([next(rest) for _ in member.each_part()]) for member in self.each()]
         curves = [one.survival for one in said if one.survival is not None]
         risks = [one.mortality for one in said if one.mortality is not None]
         survival = torch.stack(curves).mean(dim=0) if curves else None

@@ -1,7 +1,7 @@
 """The input layers: skew transform, imputation, masks, time gaps, clipping and scaling, as part of the model."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,15 @@ class Observed(NamedTuple):
     gap: Tensor
 
 
+class Hidden(NamedTuple):
+    """One input that a model is not to know: the variable, number or category at `place`; `code` stands in for a
+    category (-1: none that is known)."""
+
+    kind: Literal["variable", "number", "category"]
+    place: int
+    code: int = -1
+
+
 class RawInputs(nn.Module):
     """What both input layers share: buffers, scaling and one-hot categories.
 
@@ -37,6 +46,7 @@ class RawInputs(nn.Module):
     static_scale: Tensor
     static_median: Tensor
     features: int
+    first_static: int
 
     def __init__(self, variables: int, numeric: int, category_sizes: list[int], bin_hours: int) -> None:
         super().__init__()
@@ -60,6 +70,25 @@ class RawInputs(nn.Module):
         """Scaled numbers (the median where unknown) and one-hot categories [B, S']."""
         known = torch.where(torch.isnan(numeric), self.static_median, numeric)
         return torch.cat([(known - self.static_mean) / self.static_scale, self._one_hot(codes)], dim=-1)
+
+    def hide_static(self, statics: Tensor, hidden: Hidden) -> None:
+        """Let statics [..., S'] be those of stays whose number is unknown, or whose category is the stand-in's."""
+        if hidden.kind == "number":
+            median = (self.static_median - self.static_mean) / self.static_scale
+            statics[..., hidden.place] = median[hidden.place]
+        else:
+            self.hide_category(statics[..., len(self.static_mean) :], hidden)
+
+    def hide_category(self, one_hot: Tensor, hidden: Hidden) -> None:
+        """The same for one-hot columns [..., C'] alone."""
+        first = sum(self.category_sizes[: hidden.place])
+        one_hot[..., first : first + self.category_sizes[hidden.place]] = 0.0
+        if hidden.code >= 0:
+            one_hot[..., first + hidden.code] = 1.0
+
+    def hide_variable(self, features: Tensor, place: int) -> None:
+        """Let features [..., F] be those of stays in which the variable was never observed."""
+        raise NotImplementedError
 
     def _one_hot(self, codes: Tensor) -> Tensor:
         """One column a category; a category that training never saw is all zeros."""
@@ -87,12 +116,16 @@ class PlainInputs(RawInputs):
     def __init__(self, variables: int, numeric: int, category_sizes: list[int], bin_hours: int) -> None:
         super().__init__(variables, numeric, category_sizes, bin_hours)
         self.features = variables + self.static_features
+        self.first_static = variables
 
     def forward(self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> Tensor:
         """Features [B, T, F]; arguments as in ClinicalInputs.forward."""
         scaled, _ = self._scaled(values)
         statics = self.statics(numeric, codes).unsqueeze(1).expand(-1, values.shape[1], -1)
         return torch.cat([scaled, statics], dim=-1)
+
+    def hide_variable(self, features: Tensor, place: int) -> None:
+        features[..., place] = 0.0
 
 
 class ClinicalInputs(RawInputs):
@@ -104,6 +137,7 @@ class ClinicalInputs(RawInputs):
     def __init__(self, variables: int, numeric: int, category_sizes: list[int], bin_hours: int) -> None:
         super().__init__(variables, numeric, category_sizes, bin_hours)
         self.features = 3 * variables + self.static_features + 1
+        self.first_static = 3 * variables
 
     def forward(self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> Tensor:
         """Features [B, T, F] from values [B, T, V] (NaN unobserved), numeric [B, S] (NaN unknown), codes [B, C]
@@ -116,6 +150,11 @@ class ClinicalInputs(RawInputs):
         elapsed = torch.log1p(elapsed_hours / 24).unsqueeze(-1)
         seen = observed.seen.to(observed.filled.dtype)
         return torch.cat([observed.filled, seen, observed.gap, statics, elapsed], dim=-1)
+
+    def hide_variable(self, features: Tensor, place: int) -> None:
+        variables = len(self.mean)
+        features[..., place] = features[..., variables + place] = 0.0
+        features[..., 2 * variables + place] = 1.0
 
 
 def unskewed(values: Tensor, offset: Tensor) -> Tensor:

@@ -8,9 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from medlstm.models.heads import Head, build_head
-from medlstm.models.inputs import ClinicalInputs, PlainInputs, RawBatch, RawInputs
+from medlstm.models.inputs import ClinicalInputs, Hidden, Observed, PlainInputs, RawBatch, RawInputs
 from medlstm.models.spec import ModelSpec
-from medlstm.models.summaries import BRANCH_STATISTICS, branch_summaries, table_features
+from medlstm.models.summaries import (
+    BRANCH_STATISTICS,
+    branch_summaries,
+    branch_summaries_at,
+    hide_table_feature,
+    table_features,
+)
 
 FEATURE_DECIMALS = 4
 
@@ -31,6 +37,22 @@ class Prediction(NamedTuple):
     mortality: Tensor | None
 
 
+class Prepared(NamedTuple):
+    """What a part computes its answers at m points from: features of every step [B, T, F] where it has an encoder,
+    features of the points alone [m, S], and the row and step [m] of each."""
+
+    sequence: Tensor | None
+    summary: Tensor | None
+    row: Tensor
+    step: Tensor
+
+    def of(self, points: Tensor) -> "Prepared":
+        """A copy for some of the points [k], each with a stay of its own."""
+        sequence = self.sequence[self.row[points]] if self.sequence is not None else None
+        summary = self.summary[points] if self.summary is not None else None
+        return Prepared(sequence, summary, torch.arange(len(points), device=points.device), self.step[points])
+
+
 class Member(nn.Module):
     """A predictor with its own input layer. It is causal, and no stay of a batch changes another's prediction."""
 
@@ -44,10 +66,42 @@ class Member(nn.Module):
 
     def at(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prediction:
         """Predictions at steps [m] of the stays at rows [m] of a batch (see ClinicalInputs.forward)."""
+        return self.joined([part.answer(part.prepare(batch, row, step)) for part in self.each_part()])
+
+    def each_part(self) -> "tuple[Part, ...]":
+        """What computes the answers."""
+        raise NotImplementedError
+
+    def joined(self, said: list[Prediction]) -> Prediction:
+        """The member's answer from those of its parts."""
         raise NotImplementedError
 
 
-class StepNetwork(Member):
+class Part(Member):
+    """A member of one part: its features are computed apart from its answer, so that one input can be hidden from them
+    without computing the others again."""
+
+    def prepare(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prepared:
+        """Features at steps [m] of the stays at rows [m] of a batch."""
+        raise NotImplementedError
+
+    def answer(self, prepared: Prepared) -> Prediction:
+        """Predictions at the points."""
+        raise NotImplementedError
+
+    def hide(self, prepared: Prepared, hidden: Hidden) -> None:
+        """Let the features be those of stays of which the input is not known."""
+        raise NotImplementedError
+
+    def each_part(self) -> "tuple[Part, ...]":
+        return (self,)
+
+    def joined(self, said: list[Prediction]) -> Prediction:
+        (one,) = said
+        return one
+
+
+class StepNetwork(Part):
     """Input layer, an encoder over the steps, a branch of stay-so-far summaries, and the heads; learns by gradient.
 
     `encoder` maps [B, T, inputs.features] to [B, T, hidden_units], step t seeing steps 0..t only.
@@ -69,26 +123,55 @@ class StepNetwork(Member):
 
     def forward(self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> StepOutput:
         """Outputs at every step; arguments as in ClinicalInputs.forward. Padding at the end changes no earlier step."""
-        return self._heads(*self._encoded(values, numeric, codes, elapsed_hours))
+        features, observed = self._features(values, numeric, codes, elapsed_hours)
+        summaries = None
+        if observed is not None:
+            summaries = torch.cat([branch_summaries(observed), self._context(features)], dim=-1)
+        return self._heads(self.encoder(features), summaries)
 
-    def at(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prediction:
+    def prepare(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prepared:
         # The branch and the heads see one step at a time: at other steps than these nobody asks them.
-        encoded, summaries = self._encoded(*batch)
-        chosen = summaries[row, step] if summaries is not None else None
-        remaining, mortality = self._heads(encoded[row, step], chosen)
+        features, observed = self._features(*batch)
+        summaries = None
+        if observed is not None:
+            context = self._context(features)[row, step]
+            summaries = torch.cat([branch_summaries_at(observed, row, step), context], dim=-1)
+        return Prepared(features, summaries, row, step)
+
+    def answer(self, prepared: Prepared) -> Prediction:
+        encoded = self.encoder(prepared.sequence)[prepared.row, prepared.step]
+        remaining, mortality = self._heads(encoded, prepared.summary)
         risk = torch.sigmoid(mortality) if mortality is not None else None
         return Prediction(self.head.days(remaining), self.head.survival(remaining), risk)
 
-    def _encoded(
+    def hide(self, prepared: Prepared, hidden: Hidden) -> None:
+        variables = len(self.spec.variables)
+        sequence, summary = prepared.sequence, prepared.summary
+        assert sequence is not None
+        if hidden.kind == "variable":
+            self.inputs.hide_variable(sequence, hidden.place)
+            if summary is not None:
+                summary[:, hidden.place : BRANCH_STATISTICS * variables : variables] = 0.0
+            return
+        first = self.inputs.first_static
+        self.inputs.hide_static(sequence[..., first : first + self.inputs.static_features], hidden)
+        if summary is not None:
+            first = BRANCH_STATISTICS * variables
+            self.inputs.hide_static(summary[:, first : first + self.inputs.static_features], hidden)
+
+    def _features(
         self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """The encoder's outputs [B, T, H], and what the branch takes [B, T, S] where there is one."""
+    ) -> tuple[Tensor, Observed | None]:
+        """What the encoder takes [B, T, F], and the observed values where there is a branch."""
         if self.branch is None or not isinstance(self.inputs, ClinicalInputs):
-            return self.encoder(self.inputs(values, numeric, codes, elapsed_hours)), None
+            features: Tensor = self.inputs(values, numeric, codes, elapsed_hours)
+            return features, None
         observed = self.inputs.observe(values)
-        features = self.inputs.features_of(observed, numeric, codes, elapsed_hours)
-        context = features[..., -self.inputs.static_features - 1 :]
-        return self.encoder(features), torch.cat([branch_summaries(observed), context], dim=-1)
+        return self.inputs.features_of(observed, numeric, codes, elapsed_hours), observed
+
+    def _context(self, features: Tensor) -> Tensor:
+        """Statics and elapsed time, which the branch takes too."""
+        return features[..., -self.inputs.static_features - 1 :]
 
     def _heads(self, encoded: Tensor, summaries: Tensor | None) -> StepOutput:
         joined = self.dropout(encoded)
@@ -109,7 +192,7 @@ class TableRows:
     died: Tensor
 
 
-class TableMember(Member):
+class TableMember(Part):
     """A predictor on one row of summaries per point; it is fitted on all rows at once, and computes in double precision
     whatever it is converted to."""
 
@@ -138,6 +221,14 @@ class TableMember(Member):
         """Predictions for features [m, F]."""
         raise NotImplementedError
 
-    def at(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prediction:
-        return self.predict_rows(self.rows_at(batch, row, step))
+    def prepare(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prepared:
+        return Prepared(None, self.rows_at(batch, row, step), row, step)
+
+    def answer(self, prepared: Prepared) -> Prediction:
+        assert prepared.summary is not None
+        return self.predict_rows(prepared.summary)
+
+    def hide(self, prepared: Prepared, hidden: Hidden) -> None:
+        assert prepared.summary is not None
+        hide_table_feature(self.inputs, prepared.summary, hidden)
 

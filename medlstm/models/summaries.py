@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
-from medlstm.models.inputs import Observed, RawBatch, RawInputs
+from medlstm.models.inputs import Hidden, Observed, RawBatch, RawInputs
 
 # Statistics per variable that the branch of a network takes, and that tables (trees, ridge) take.
 BRANCH_STATISTICS = 6
 TABLE_STATISTICS = ("last", "mean", "minimum", "maximum", "spread", "first", "day_mean", "day_change", "age", "count")
+# What is known of a variable that was never observed; all else is missing.
+_NEVER_OBSERVED = {"age": 1.0, "count": 0.0}
 _DAY_HOURS = 24
 
 
@@ -17,11 +19,19 @@ def branch_summaries(observed: Observed) -> Tensor:
 
     Counts stay out on purpose: another hospital measures more or less often.
     """
-    statistics = _running(observed)
-    change = observed.filled - statistics["first"]
+    return _branch(_running(observed), observed.filled)
+
+
+def branch_summaries_at(observed: Observed, row: Tensor, step: Tensor) -> Tensor:
+    """The same at steps [m] of the stays at rows [m] only, [m, 6 V]."""
+    return _branch(_statistics_at(observed, row, step), observed.filled[row, step])
+
+
+def _branch(statistics: dict[str, Tensor], filled: Tensor) -> Tensor:
+    change = filled - statistics["first"]
     ever = statistics["ever"]
     parts = [statistics["mean"], statistics["maximum"], statistics["minimum"], statistics["spread"], change]
-    return torch.cat([*(torch.where(ever, part, 0.0) for part in parts), ever.to(observed.filled.dtype)], dim=-1)
+    return torch.cat([*(torch.where(ever, part, 0.0) for part in parts), ever.to(filled.dtype)], dim=-1)
 
 
 def table_features(inputs: RawInputs, batch: RawBatch, row: Tensor, step: Tensor) -> Tensor:
@@ -29,12 +39,11 @@ def table_features(inputs: RawInputs, batch: RawBatch, row: Tensor, step: Tensor
     variable (NaN where there are none), statics (NaN unknown) and time in hospital."""
     values, numeric, codes, elapsed_hours = batch
     observed = inputs.observe(values)
-    running = _running(observed)
-    statistics = {name: one[row, step] for name, one in running.items()}
-    day_before = step - max(_DAY_HOURS // inputs.bin_hours, 1)
+    statistics = _statistics_at(observed, row, step)
+    before = _statistics_at(observed, row, step - max(_DAY_HOURS // inputs.bin_hours, 1))
     count, mean = statistics["count"], statistics["mean"]
-    recent = count - _earlier(running["count"], row, day_before)
-    day_mean = (statistics["total"] - _earlier(running["total"], row, day_before)) / recent.clamp(min=1)
+    recent = count - before["count"]
+    day_mean = (statistics["total"] - before["total"]) / recent.clamp(min=1)
     ever, today = statistics["ever"], recent > 0
     nothing = float("nan")
     columns = {
@@ -52,6 +61,51 @@ def table_features(inputs: RawInputs, batch: RawBatch, row: Tensor, step: Tensor
     one_hot = inputs.statics(numeric, codes)[:, numeric.shape[1] :]
     statics = [numeric[row], one_hot[row], elapsed_hours[row, step].unsqueeze(-1)]
     return torch.cat([*(columns[name] for name in TABLE_STATISTICS), *statics], dim=-1)
+
+
+def hide_table_feature(inputs: RawInputs, features: Tensor, hidden: Hidden) -> None:
+    """Let rows [m, F] of `table_features` be those of stays of which an input is not known."""
+    variables, numbers = len(inputs.mean), len(inputs.static_mean)
+    first_static = len(TABLE_STATISTICS) * variables
+    if hidden.kind == "variable":
+        for index, name in enumerate(TABLE_STATISTICS):
+            features[:, index * variables + hidden.place] = _NEVER_OBSERVED.get(name, float("nan"))
+    elif hidden.kind == "number":
+        features[:, first_static + hidden.place] = float("nan")
+    else:
+        first = first_static + numbers
+        inputs.hide_category(features[:, first : first + sum(inputs.category_sizes)], hidden)
+
+
+def _statistics_at(observed: Observed, row: Tensor, step: Tensor) -> dict[str, Tensor]:
+    """Statistics over steps 0..step[m] of the stays at rows [m], each [m, V]; of no steps (step < 0) counts and totals
+    are 0 and the rest has no meaning.
+
+    Where each stay is asked once, as in a night, sums and extremes of the whole are several times as fast as running
+    ones of which one is taken.
+    """
+    if len(torch.unique(row)) < len(row):
+        at = step.clamp(min=0)
+        statistics = {name: one[row, at] for name, one in _running(observed).items()}
+        begun = (step >= 0).unsqueeze(-1)
+        return statistics | {name: torch.where(begun, statistics[name], 0.0) for name in ("count", "total")}
+    scaled = observed.scaled[row]
+    position = torch.arange(scaled.shape[1], device=scaled.device).view(1, -1, 1)
+    inside = observed.seen[row] & (position <= step.view(-1, 1, 1))
+    known = torch.where(inside, scaled, 0.0)
+    count, total = inside.sum(dim=1).to(scaled.dtype), known.sum(dim=1)
+    first_at = torch.where(inside, position, scaled.shape[1] - 1).amin(dim=1, keepdim=True)
+    mean, squares = total / count.clamp(min=1), known.square().sum(dim=1) / count.clamp(min=1)
+    return {
+        "count": count,
+        "total": total,
+        "ever": count > 0,
+        "mean": mean,
+        "spread": (squares - mean.square()).clamp(min=0.0).sqrt(),
+        "maximum": torch.where(inside, scaled, -torch.inf).amax(dim=1),
+        "minimum": torch.where(inside, scaled, torch.inf).amin(dim=1),
+        "first": scaled.gather(1, first_at).squeeze(1),
+    }
 
 
 def _running(observed: Observed) -> dict[str, Tensor]:
@@ -75,7 +129,3 @@ def _running(observed: Observed) -> dict[str, Tensor]:
         "first": scaled.gather(1, first_at),
     }
 
-
-def _earlier(running: Tensor, row: Tensor, step: Tensor) -> Tensor:
-    """The running total [m, V] at earlier steps [m], 0 before the stay."""
-    return torch.where((step >= 0).unsqueeze(-1), running[row, step.clamp(min=0)], 0.0)

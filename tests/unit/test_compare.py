@@ -20,7 +20,7 @@ def config():
         {
             "source": {"format": "csv", "files": [{"pattern": "*", "table": "stays"}]},
             "sequences": {"bin_hours": 12},
-            "model": {"hidden_units": 8, "layers": 1, "dropout": 0.0},
+            "model": {"members": 1, "hidden_units": 8, "layers": 1, "dropout": 0.0},
             "training": {"min_stays": 20, "max_epochs": 6, "learning_rate": 0.02, "batch_size": 32},
         },
         {},

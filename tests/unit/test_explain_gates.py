@@ -29,7 +29,7 @@ def _config(**model):
             "source": {"format": "csv", "files": [{"pattern": "*", "table": "stays"}]},
             "features": {"numeric": ["age"], "categorical": ["ward"]},
             "sequences": {"bin_hours": BIN_HOURS, "max_hours": 600, "shards": 2},
-            "model": {"hidden_units": HIDDEN, "layers": 1, "dropout": 0.0, "hazard_bins": 6} | model,
+            "model": {"members": 1, "hidden_units": HIDDEN, "layers": 1, "dropout": 0.0, "hazard_bins": 6} | model,
             "training": {"min_stays": 20, "max_epochs": 2, "learning_rate": 0.01, "batch_size": 32},
         },
         {},

@@ -24,7 +24,10 @@ def _config(name="lstm", **sections):
     base = {
         "source": {"format": "csv", "files": [{"pattern": "*", "table": "stays"}]},
         "features": {"numeric": ["age"], "categorical": ["ward"]},
-        "model": {"name": name, "hidden_units": 8, "layers": 1, "dropout": 0.0, "mortality": True},
+        "model": {
+            "name": name, "members": 1, "hidden_units": 8, "layers": 1, "dropout": 0.0, "mortality": True,
+            "sharpness": 1.0,
+        },
         "training": {"min_stays": 20, "max_epochs": 8, "learning_rate": 0.01, "batch_size": 64},
     }
     return parse_config({key: value | sections.get(key, {}) for key, value in base.items()}, {}, "test")

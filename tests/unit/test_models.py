@@ -50,7 +50,7 @@ def _table_rows(member):
 def _member(name):
     torch.manual_seed(0)
     member = build_member(_spec(name))
-    parts = member.both() if name == "blend" else (member,)
+    parts = member.each_part() if name == "blend" else (member,)
     for part in parts:
         if isinstance(part, TableMember):
             part.fit_rows(_table_rows(part), seed=0)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -17,6 +18,7 @@ from medlstm.batches import NightlyPoints, arrange, last_points, predict
 from medlstm.config import parse_config
 from medlstm.ensembling import FittedModel
 from medlstm.errors import MedlstmError, ModelUnavailable
+from medlstm.explain import occlusion_contributions
 from medlstm.intervals import ConformalInterval, GroupWidening
 from medlstm.lake import Workspace, partition_file, read_json, read_table, write_json, write_table
 from medlstm.membership import table_rows
@@ -93,7 +95,7 @@ def _in_memory(name, head, inputs):
         if isinstance(member, BlendMember):
             member.weight.fill_(0.3)
             member.mortality_weight.fill_(0.7)
-        for part in member.both() if isinstance(member, BlendMember) else (member,):
+        for part in member.each_part() if isinstance(member, BlendMember) else (member,):
             if isinstance(part, TableMember):
                 part.fit_rows(table_rows(part, arrange(stays, network.spec), points, training, 5000, 1), 1)
     network.usual_survival.copy_(torch.tensor([1.0, 0.8, 0.5, 0.3, 0.1]))
@@ -298,6 +300,41 @@ def test_a_night_scored_in_a_fresh_process_says_what_the_model_in_memory_says(tm
     np.testing.assert_array_equal(stored["remaining_los_days_mean"], said.mean_days()[order])
     for days in (1, 2, 3):
         np.testing.assert_array_equal(stored[f"p_discharge_{24 * days}h"], said.remaining.ended_within(days)[order])
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [(name, inputs) for name in ("lstm", "gbm", "ridge", "blend") for inputs in ("clinical", "plain")],
+)
+def test_a_contribution_is_the_prediction_less_that_of_a_stay_without_the_input(name, inputs):
+    """Each input is hidden in the stays themselves here, and in the computed features there."""
+    network = _in_memory(name, "hazard", inputs).fitted.network
+    sequences = _stays(seed=5)
+    stays, points = arrange(sequences, network.spec), last_points(sequences)
+    names, contributions = occlusion_contributions(network, stays, points, torch.device("cpu"))
+    assert names == (*VARIABLES, *NUMERIC, *CATEGORIES)
+
+    def said(of):
+        return predict(network, of, points, torch.device("cpu"), torch.float32).days
+
+    for column in range(len(VARIABLES)):
+        values = stays.sequences.values.copy()
+        values[:, column] = np.nan
+        without = said(replace(stays, sequences=replace(stays.sequences, values=values)))
+        np.testing.assert_allclose(contributions[:, column], said(stays) - without, atol=2e-5)
+    for place in range(len(NUMERIC)):
+        numeric = stays.numeric.copy()
+        numeric[:, place] = np.nan
+        without = said(replace(stays, numeric=numeric))
+        np.testing.assert_allclose(contributions[:, len(VARIABLES) + place], said(stays) - without, atol=2e-5)
+    for place in range(len(CATEGORIES)):
+        without = np.zeros(len(stays))
+        for code in stays.codes[:, place]:
+            codes = stays.codes.copy()
+            codes[:, place] = code
+            without += said(replace(stays, codes=codes)) / len(stays)
+        column = len(VARIABLES) + len(NUMERIC) + place
+        np.testing.assert_allclose(contributions[:, column], said(stays) - without, atol=2e-5)
 
 
 def test_whatever_has_an_order_is_a_list_in_the_file(tmp_path):

@@ -2,15 +2,14 @@
 
     python benchmarks/accuracy_eicu.py --data ../shared/data/eicu_demo_los --json out.json
 
-Each stay is predicted by models that were fitted on the other folds; errors are over all labelled hours of all folds.
+Each stay is predicted by models that were fitted on the other folds with the product's defaults and the cap as horizon,
+saved and loaded; errors are over all labelled hours of all folds.
 `_sd` is the standard deviation over the single members of the ensembles, `_one_seed` their mean.
 """
 
 import argparse
 import hashlib
-import multiprocessing
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,26 +18,29 @@ import numpy as np
 import pandas as pd
 import torch
 from eicu_layout import CAP_HOURS, LabelledHours, points_of, read_folder
-from scores import Scores, assign_inner_splits, named, settings, show, show_subgroups, with_spread, write
+from scores import (
+    Scores,
+    assign_inner_splits,
+    named,
+    saved_and_loaded,
+    settings,
+    show,
+    show_subgroups,
+    with_spread,
+    write,
+)
 from threadpoolctl import threadpool_limits
 
 from medlstm import metrics
 from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, predict
 from medlstm.config import Config
 from medlstm.ensembling import FittedModel, fit_blend, fit_model, groups_at
+from medlstm.models.ensemble import Ensemble
 from medlstm.sequences import StaySequences
 from medlstm.subgroups import SubgroupScore, score_subgroups
 
 FOLDS = 5
 NAMES = ("lstm", "gbm", "ridge", "median")
-MODEL = {
-    "name": "blend", "layers": 1, "hidden_units": 64, "dropout": 0.5, "horizon_days": CAP_HOURS / 24,
-    "hazard_bins": 12,
-}  # fmt: skip
-TRAINING = {
-    "learning_rate": 0.002, "weight_decay": 0.05, "max_epochs": 8, "patience_epochs": 8, "batch_size": 32,
-    "validation_share": 0.1, "calibration_share": 0.1, "min_stays": 10, "device": "cpu",
-}  # fmt: skip
 # Hours of one stay are much alike: models on tables and the check for early stopping take every sixth.
 LEARN_EVERY_HOURS = 6
 _GROUP = "group "
@@ -51,10 +53,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of dyn, sta and outc Parquet files")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of each process")
-    parser.add_argument("--processes", type=int, default=1, help="how many folds are fitted at a time")
     options = parser.parse_args()
-    result = run(options.data, options.seeds, options.threads, options.processes)
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        result = run(options.data, options.seeds)
     show(result, COLUMNS)
     show_subgroups(result["subgroups"])
     if options.json:
@@ -69,9 +71,11 @@ class FoldResult:
     seconds: dict[str, tuple[float, float]]
 
 
-def run(folder: Path, seeds: int, threads: int, processes: int) -> dict[str, Any]:
+def run(folder: Path, seeds: int) -> dict[str, Any]:
     """All models' scores by name, and the paired bootstrap of the default against gradient boosting."""
-    folds = fit_folds(folder, seeds, threads, processes)
+    sequences, labelled = read_folder(folder)
+    numbers = np.unique(assign_folds(sequences.stays["stay_id"])).tolist()
+    folds = [fit_fold(sequences, labelled, number, seeds) for number in numbers]
     names = list(folds[0].tables)
     joined = {name: pd.concat([fold.tables[name] for fold in folds], ignore_index=True) for name in names}
     stays = sum(table["stay"].nunique() for table in (fold.tables[names[0]] for fold in folds))
@@ -82,42 +86,30 @@ def run(folder: Path, seeds: int, threads: int, processes: int) -> dict[str, Any
         seconds = np.sum([fold.seconds[name] for fold in folds], axis=0)
         for column, value in zip(("seconds_fit", "seconds_score"), seconds, strict=True):
             result[name] |= {column: float(value), f"{column}_sd": 0.0}
-    result["default"] = result[MODEL["name"]] | {"model": MODEL["name"]}
-    result["subgroups"] = [asdict(one) for one in by_subgroup(joined[MODEL["name"]])]
+    default = settings({}, seeds).model.name
+    result["default"] = result[default] | {"model": default}
+    result["subgroups"] = [asdict(one) for one in by_subgroup(joined[default])]
     result["paired_bootstrap"] = {
         f"{name}_against_gbm": against(joined[name], joined["gbm"]) for name in ("blend", "lstm")
     }
     return result
 
 
-def fit_folds(folder: Path, seeds: int, threads: int, processes: int) -> list[FoldResult]:
-    """Every fold that has stays, several at a time in processes of their own."""
-    sequences, _ = read_folder(folder)
-    numbers = np.unique(assign_folds(sequences.stays["stay_id"])).tolist()
-    tasks = [(folder, number, seeds, threads) for number in numbers]
-    if processes == 1:
-        return [fit_fold(*task) for task in tasks]
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(fit_fold, *zip(*tasks, strict=True)))
-
-
-def fit_fold(folder: Path, number: int, seeds: int, threads: int) -> FoldResult:
+def fit_fold(sequences: StaySequences, labelled: LabelledHours, number: int, seeds: int) -> FoldResult:
     """Fit every model on the stays of the other folds and ask it at all hours of this fold's."""
-    torch.set_num_threads(threads)
-    sequences, labelled = read_folder(folder)
-    config = settings(features_of(sequences), MODEL | {"members": seeds}, TRAINING)
+    config = settings(features_of(sequences), seeds, {"model": {"horizon_days": CAP_HOURS / 24}})
     inside = assign_folds(sequences.stays["stay_id"]) == number
     training, tested = sequences.select(~inside), sequences.select(inside)
     training.stays["split"] = assign_inner_splits(training.stays["stay_id"], config)
     hours = hours_of(labelled, inside)
     result = FoldResult({}, {})
-    with threadpool_limits(threads):
-        for name, model in fit_all(training, config).items():
-            started = time.monotonic()
-            table = predicted_hours(model, tested, hours, seeds)
-            asked = 1 + (seeds if seeds > 1 else 0)
-            result.seconds[name] = model.seconds, (time.monotonic() - started) / asked
-            result.tables[name] = table.assign(stay=np.flatnonzero(inside)[hours.stay])
+    for name, model in fit_all(training, config).items():
+        network = saved_and_loaded(model, tested, learning_points(tested))
+        started = time.monotonic()
+        table = predicted_hours(model, network, tested, hours, seeds)
+        asked = 1 + (seeds if seeds > 1 else 0)
+        result.seconds[name] = model.seconds, (time.monotonic() - started) / asked
+        result.tables[name] = table.assign(stay=np.flatnonzero(inside)[hours.stay])
     errors = {name: metrics.mean_absolute_error(table["median"].to_numpy(), table["actual"].to_numpy())
               for name, table in result.tables.items()}  # fmt: skip
     print(f"fold {number}: MAE", ", ".join(f"{name} {error:.2f} h" for name, error in errors.items()), flush=True)
@@ -158,18 +150,20 @@ def learning_points(sequences: StaySequences) -> NightlyPoints:
     return points_of(sequences, LEARN_EVERY_HOURS)
 
 
-def predicted_hours(model: FittedModel, tested: StaySequences, hours: LabelledHours, seeds: int) -> pd.DataFrame:
+def predicted_hours(
+    model: FittedModel, network: Ensemble, tested: StaySequences, hours: LabelledHours, seeds: int
+) -> pd.DataFrame:
     """One row per labelled hour: what was, and the median, mean and bounds of the ensemble and of each member."""
     points = NightlyPoints(hours.stay, hours.step, hours.remaining_hours / 24)
     stays = arrange(tested, model.spec)
     elapsed, groups = elapsed_days(tested, points), groups_at(points, tested, model.spec)
     columns = {"actual": hours.remaining_hours, "step": hours.step, "elapsed": elapsed}
     columns |= {f"{_GROUP}{name}": labels.astype("object").to_numpy() for name, labels in groups.items()}
-    networks = {"": model.network}
+    networks = {"": network}
     if seeds > 1:
-        networks |= {f"_{position}": model.network.only(position) for position in range(seeds)}
-    for suffix, network in networks.items():
-        said = predict(network, stays, points, torch.device("cpu"))
+        networks |= {f"_{position}": network.only(position) for position in range(seeds)}
+    for suffix, one in networks.items():
+        said = predict(one, stays, points, torch.device("cpu"))
         columns |= {f"{name}{suffix}": values for name, values in readings(said, model, elapsed, groups).items()}
     return pd.DataFrame(columns)
 

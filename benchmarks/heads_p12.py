@@ -16,9 +16,9 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from accuracy_p12 import FEATURES, MODEL, TRAINING, at_48_hours, bounds_at_48_hours, predict_at_48_hours
+from accuracy_p12 import FEATURES, at_48_hours, bounds_at_48_hours, predict_at_48_hours
 from physionet2012 import HOURS, read_sets
-from scores import assign_inner_splits, settings, show, write
+from scores import assign_inner_splits, saved_and_loaded, settings, show, write
 from threadpoolctl import threadpool_limits
 
 from medlstm import metrics
@@ -62,8 +62,8 @@ def main() -> None:
 def left_out(data: Path, name: str, head: str, fold: int, folds: int, members: int) -> dict[str, np.ndarray]:
     """What a model of the other folds says of a fold's stays of known length, all in days."""
     torch.set_num_threads(1)
-    model = MODEL | {"name": "lstm", "head": head, "members": members, "mortality": False, "sharpness": 1.0}
-    config = settings(FEATURES, model, TRAINING)
+    compared = {"name": "lstm", "head": head, "mortality": False, "sharpness": 1.0}
+    config = settings(FEATURES, members, {"model": compared})
     stays = read_sets(data, [name])
     of_fold = np.array([_fold(patient, folds) for patient in stays.stays["patient_id"]]) == fold
     training, tested = stays.select(~of_fold), stays.select(of_fold)
@@ -72,7 +72,7 @@ def left_out(data: Path, name: str, head: str, fold: int, folds: int, members: i
     with threadpool_limits(1):
         fitted = fit_model(training, at_48_hours, config)
         seconds = time.monotonic() - started
-        said = predict_at_48_hours(fitted.network, tested)
+        said = predict_at_48_hours(saved_and_loaded(fitted, tested, at_48_hours(tested)), tested)
     actual = tested.stays["los_days"].to_numpy(dtype=np.float64)
     known = ~np.isnan(actual)
     lower, upper = bounds_at_48_hours(fitted, said, tested)

@@ -18,7 +18,7 @@ from medlstm.config import load_config
 from medlstm.errors import ContractStopped
 from medlstm.ingest import IngestSummary, dates_to_ingest, shown_name
 from medlstm.lake import Workspace
-from medlstm.registry import champion, training_due
+from medlstm.registry import champion, training_due, unusable_models
 from medlstm.report import GroupForecast, NightError, NightReport, TableCounts
 from medlstm.retraining import TrainSummary
 from medlstm.validate import dates_to_validate
@@ -96,6 +96,7 @@ def _run_night(place: Workspace, day: date, night: _Night) -> NightSummary:
         raise
     night.warnings += [*outcome.stopped, *(odd for summary in outcome.summaries for odd in summary.warnings)]
     publish_contracts(outcome.summaries)
+    night.warnings += _lost_models(place, day)
     due = training_due(place, day, load_config(place.root).training.retrain_every_days)
     with night.step("preprocess"):
         preprocess(workspace, day, "all" if due else "open")
@@ -120,6 +121,15 @@ def _ingest_warnings(ingested: list[IngestSummary]) -> list[str]:
                 "lake/quarantine/files has their names and why"
             )
     return warnings
+
+
+def _lost_models(place: Workspace, day: date) -> list[str]:
+    """Said by the nights before the first training that takes their place."""
+    versions = unusable_models(place)
+    if not versions or champion(place, day):
+        return []
+    return [f"{', '.join(versions)}: written by an earlier version of medlstm, which did not keep the order of their "
+            "categories; not used, and trained anew (a night before that training has no model: retrain as of it)"]
 
 
 def _train(workspace: str, day: date, night: _Night) -> TrainSummary | None:

@@ -90,7 +90,8 @@ def _training_line(summary: TrainSummary) -> str:
     if summary.version is None:
         return f"{summary.as_of}: not trained: {summary.note}"
     return (f"{summary.as_of}: {summary.version} trained on {summary.training_stays:,} stays "
-            f"({summary.censored_stays:,} still open), {summary.epochs} epochs; {summary.note}")  # fmt: skip
+            f"({summary.censored_stays:,} still open), {summary.epochs} epochs ({summary.sizes}); "
+            f"{summary.note}")  # fmt: skip
 
 
 def _night(night: NightSummary) -> Iterable[RenderableType]:

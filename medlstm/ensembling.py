@@ -61,6 +61,7 @@ class FittedModel:
     """
 
     spec: ModelSpec
+    sizes: Sizes
     network: Ensemble
     interval: Interval
     baseline_median_days: float
@@ -289,6 +290,7 @@ def _finished(
     )  # fmt: skip
     return FittedModel(
         spec=spec,
+        sizes=plan.sizes,
         network=network.to("cpu"),
         interval=interval,
         baseline_median_days=plan.baseline_median_days,

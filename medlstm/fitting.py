@@ -15,6 +15,7 @@ from medlstm.config import Config
 from medlstm.models.distribution import fit_edges
 from medlstm.models.inputs import RawInputs, unskewed
 from medlstm.models.spec import ModelSpec
+from medlstm.models.summaries import TABLE_STATISTICS
 from medlstm.sequences import StaySequences
 from medlstm.sizes import Sizes
 
@@ -54,6 +55,7 @@ def fit_spec(training: StaySequences, points: NightlyPoints, config: Config, siz
         categories={name: _categories(training, name) for name in config.features.categorical},
         bin_hours=training.bin_hours,
         single_step=training.single_step,
+        table_statistics=TABLE_STATISTICS,
     )
 
 

@@ -17,7 +17,8 @@ from medlstm.training import Evaluation, TrainedModel, evaluate, train_model
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a training ended; `version` is None where too few stays were there to train on, and `note` says so."""
+    """How a training ended; `version` is None where too few stays were there to train on, and `note` says so. `sizes`
+    are those that followed from the number of stays, in words."""
 
     as_of: date
     version: str | None
@@ -27,6 +28,7 @@ class TrainSummary:
     censored_stays: int = 0
     epochs: int = 0
     test: Evaluation | None = None
+    sizes: str = ""
 
 
 def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Progress | None = None) -> TrainSummary:
@@ -51,7 +53,7 @@ def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Pro
         record = save_model(workspace, model, as_of, decision.promoted, note)
     return TrainSummary(
         as_of, record.version, record.promoted, note, model.fitted.training_stays, model.fitted.censored_stays,
-        len(model.fitted.losses), model.test,
+        len(model.fitted.losses), model.test, str(model.fitted.sizes),
     )  # fmt: skip
 
 

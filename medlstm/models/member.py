@@ -201,7 +201,8 @@ class TableMember(Part):
         sum, differ in the last digit, and a tree would make a leap of it."""
         values, numeric, codes, elapsed_hours = batch
         precise = values.double(), numeric.double(), codes, elapsed_hours.double()
-        return torch.round(table_features(self.inputs, precise, row, step), decimals=FEATURE_DECIMALS)
+        features = table_features(self.inputs, precise, row, step, self.spec.table_statistics)
+        return torch.round(features, decimals=FEATURE_DECIMALS)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TableMember":
         """Moves to another device, not to another precision: weights and splits were learnt in double."""
@@ -230,5 +231,5 @@ class TableMember(Part):
 
     def hide(self, prepared: Prepared, hidden: Hidden) -> None:
         assert prepared.summary is not None
-        hide_table_feature(self.inputs, prepared.summary, hidden)
+        hide_table_feature(self.inputs, prepared.summary, hidden, self.spec.table_statistics)
 

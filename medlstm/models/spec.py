@@ -6,6 +6,11 @@ from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 
 from medlstm.models.heads import HeadName
 
+# Files of trees that do not name their columns have these.
+STATISTICS_BEFORE_THEY_WERE_NAMED = (
+    "last", "mean", "minimum", "maximum", "spread", "first", "day_mean", "day_change", "age", "count",
+)  # fmt: skip
+
 
 class ModelSpec(BaseModel):
     """Architecture, inputs and their order; with the weights, all that scoring needs.
@@ -13,7 +18,8 @@ class ModelSpec(BaseModel):
     `categories` maps each categorical static to its known values, in the order of their codes; in a file it is a list,
     since the order of the names is that of the network's columns and a JSON object has none. `edges_days` are the bins
     of every predicted distribution, `tail_days` the mean time beyond the last edge. With a horizon, a longer remaining
-    stay counts as the horizon.
+    stay counts as the horizon. `table_statistics` are the summaries of each variable that models on tables take, in the
+    order of their columns.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +42,7 @@ class ModelSpec(BaseModel):
     categories: dict[str, tuple[str, ...]]
     bin_hours: int
     single_step: bool
+    table_statistics: tuple[str, ...] = STATISTICS_BEFORE_THEY_WERE_NAMED
 
     @field_validator("categories", mode="before")
     @classmethod

@@ -2,12 +2,15 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from medlstm.models.inputs import Hidden, Observed, RawBatch, RawInputs
 
 # Statistics per variable that the branch of a network takes, and that tables (trees, ridge) take.
 BRANCH_STATISTICS = 6
-TABLE_STATISTICS = ("last", "mean", "minimum", "maximum", "spread", "first", "day_mean", "day_change", "age", "count")
+TABLE_STATISTICS = (
+    "last", "mean", "minimum", "maximum", "spread", "first", "day_mean", "day_change", "age", "count", "change_spread",
+)  # fmt: skip
 # What is known of a variable that was never observed; all else is missing.
 _NEVER_OBSERVED = {"age": 1.0, "count": 0.0}
 _DAY_HOURS = 24
@@ -34,9 +37,11 @@ def _branch(statistics: dict[str, Tensor], filled: Tensor) -> Tensor:
     return torch.cat([*(torch.where(ever, part, 0.0) for part in parts), ever.to(filled.dtype)], dim=-1)
 
 
-def table_features(inputs: RawInputs, batch: RawBatch, row: Tensor, step: Tensor) -> Tensor:
-    """A row for models on tables at each of the steps [m] of the stays at rows [m] of a batch [m, F]: summaries per
-    variable (NaN where there are none), statics (NaN unknown) and time in hospital."""
+def table_features(
+    inputs: RawInputs, batch: RawBatch, row: Tensor, step: Tensor, names: tuple[str, ...] = TABLE_STATISTICS
+) -> Tensor:
+    """A row for models on tables at each of the steps [m] of the stays at rows [m] of a batch [m, F]: the named
+    summaries per variable (NaN where there are none), statics (NaN unknown) and time in hospital."""
     values, numeric, codes, elapsed_hours = batch
     observed = inputs.observe(values)
     statistics = _statistics_at(observed, row, step)
@@ -57,18 +62,19 @@ def table_features(inputs: RawInputs, batch: RawBatch, row: Tensor, step: Tensor
         "day_change": torch.where(today, day_mean - mean, nothing),
         "age": observed.gap[row, step],
         "count": torch.log1p(count),
+        "change_spread": torch.where(count > 2, statistics["change_spread"], nothing),
     }
     one_hot = inputs.statics(numeric, codes)[:, numeric.shape[1] :]
     statics = [numeric[row], one_hot[row], elapsed_hours[row, step].unsqueeze(-1)]
-    return torch.cat([*(columns[name] for name in TABLE_STATISTICS), *statics], dim=-1)
+    return torch.cat([*(columns[name] for name in names), *statics], dim=-1)
 
 
-def hide_table_feature(inputs: RawInputs, features: Tensor, hidden: Hidden) -> None:
+def hide_table_feature(inputs: RawInputs, features: Tensor, hidden: Hidden, names: tuple[str, ...]) -> None:
     """Let rows [m, F] of `table_features` be those of stays of which an input is not known."""
     variables, numbers = len(inputs.mean), len(inputs.static_mean)
-    first_static = len(TABLE_STATISTICS) * variables
+    first_static = len(names) * variables
     if hidden.kind == "variable":
-        for index, name in enumerate(TABLE_STATISTICS):
+        for index, name in enumerate(names):
             features[:, index * variables + hidden.place] = _NEVER_OBSERVED.get(name, float("nan"))
     elif hidden.kind == "number":
         features[:, first_static + hidden.place] = float("nan")
@@ -86,12 +92,15 @@ def _statistics_at(observed: Observed, row: Tensor, step: Tensor) -> dict[str, T
     """
     if len(torch.unique(row)) < len(row):
         at = step.clamp(min=0)
-        statistics = {name: one[row, at] for name, one in _running(observed).items()}
+        running = _running(observed)
+        running["change_spread"] = _change_spread(observed, running["count"])
+        statistics = {name: one[row, at] for name, one in running.items()}
         begun = (step >= 0).unsqueeze(-1)
         return statistics | {name: torch.where(begun, statistics[name], 0.0) for name in ("count", "total")}
-    scaled = observed.scaled[row]
+    observed = Observed(*(one[row] for one in observed))
+    scaled = observed.scaled
     position = torch.arange(scaled.shape[1], device=scaled.device).view(1, -1, 1)
-    inside = observed.seen[row] & (position <= step.view(-1, 1, 1))
+    inside = observed.seen & (position <= step.view(-1, 1, 1))
     known = torch.where(inside, scaled, 0.0)
     count, total = inside.sum(dim=1).to(scaled.dtype), known.sum(dim=1)
     first_at = torch.where(inside, position, scaled.shape[1] - 1).amin(dim=1, keepdim=True)
@@ -105,6 +114,7 @@ def _statistics_at(observed: Observed, row: Tensor, step: Tensor) -> dict[str, T
         "maximum": torch.where(inside, scaled, -torch.inf).amax(dim=1),
         "minimum": torch.where(inside, scaled, torch.inf).amin(dim=1),
         "first": scaled.gather(1, first_at).squeeze(1),
+        "change_spread": _change_spread(observed, count, inside),
     }
 
 
@@ -129,3 +139,14 @@ def _running(observed: Observed) -> dict[str, Tensor]:
         "first": scaled.gather(1, first_at),
     }
 
+
+def _change_spread(observed: Observed, count: Tensor, inside: Tensor | None = None) -> Tensor:
+    """The spread of the differences between consecutive values, of which there were `count`: running [B, T, V], or over
+    the steps `inside` [B, T, V] only, [B, V]."""
+    before = functional.pad(observed.filled, (0, 0, 1, 0))[:, :-1]
+    begun = functional.pad(observed.seen.cummax(dim=1).values, (0, 0, 1, 0))[:, :-1]
+    counted = observed.seen if inside is None else inside
+    change = torch.where(counted & begun, observed.scaled - before, 0.0)
+    totals = [one.cumsum(dim=1) if inside is None else one.sum(dim=1) for one in (change, change.square())]
+    mean, squares = (total / (count - 1).clamp(min=1) for total in totals)
+    return (squares - mean.square()).clamp(min=0.0).sqrt()

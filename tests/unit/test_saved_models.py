@@ -30,6 +30,7 @@ from medlstm.models.spec import ModelSpec
 from medlstm.registry import champion, load_network, load_records, save_model, training_due, unusable_models
 from medlstm.scoring import score_night
 from medlstm.sequences import StaySequences, build_sequences, load_sequences
+from medlstm.sizes import Sizes
 from medlstm.training import Evaluation, TrainedModel, train_model
 
 NIGHT = date(2026, 3, 1)
@@ -101,7 +102,7 @@ def _in_memory(name, head, inputs):
     network.usual_survival.copy_(torch.tensor([1.0, 0.8, 0.5, 0.3, 0.1]))
     interval = ConformalInterval(0.9, -0.3, np.inf, (GroupWidening("ward", "a\\b", -0.1, 0.2),))
     fitted = FittedModel(
-        spec=network.spec, network=network, interval=interval, baseline_median_days=2.0,
+        spec=network.spec, sizes=Sizes(2, 6, 1, 100), network=network, interval=interval, baseline_median_days=2.0,
         baseline=fit_baseline(stays.stays, "ward"), training_stays=60, censored_stays=9, out_of_fold=(), losses=(),
         reached_deadline=False, seconds=0.0,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from medlstm import tables
 from medlstm.batches import arrange, last_points, nightly_points, predict
 from medlstm.compare import compare_night
 from medlstm.config import parse_config
+from medlstm.devices import cpu_threads
 from medlstm.ensembling import fit_blend, fit_model
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.fitting import fit_buffers, fit_spec
@@ -155,6 +156,30 @@ def test_a_blend_of_two_fitted_models_is_the_blend_trained_as_one(trained):
     assert 0 <= float(joined.network.each()[0].weight) <= 1
 
 
+def test_members_fitted_side_by_side_are_those_fitted_one_after_the_other(trained):
+    place, _, _ = trained
+    sequences = load_sequences(place.sequences(LAST))
+    told = {1: [], 2: []}
+
+    def fitted(processes):
+        config = _config(
+            model={"name": "blend", "members": 3, "dropout": 0.3, "sharpness": 1.0},
+            training={"min_stays": 20, "max_epochs": 2, "processes": processes},
+        )  # fmt: skip
+        with cpu_threads(1):
+            return fit_model(
+                sequences, lambda stays: nightly_points(stays, config.cutoff_instant(LAST)), config,
+                lambda loss, sizes: told[processes].append((loss, sizes.members)),
+            )  # fmt: skip
+
+    alone, beside = fitted(1), fitted(2)
+    for name, weights in alone.network.state_dict().items():
+        assert weights.equal(beside.network.state_dict()[name]), name
+    assert alone.interval == beside.interval
+    assert told[1] == told[2]
+    assert [loss.member for loss, _ in told[1]] == [0, 0, 1, 1, 2, 2]
+
+
 def test_a_blends_weight_is_half_as_long_as_few_stays_speak_against_it():
     assert drawn_to_half(1.0, 0) == 0.5
     assert drawn_to_half(0.0, 2) == pytest.approx(50 / 102)
@@ -289,6 +314,10 @@ def test_gate(trained):
     assert decide(better, evaluation).promoted
     assert not decide(worse, evaluation).promoted
     assert not decide(evaluation, better).promoted
+    short = replace(evaluation, baseline_mae_days=evaluation.mae_days - 0.01)
+    assert short.mae_days < short.median_mae_days
+    assert not decide(short, replace(evaluation, mae_days=99.0)).promoted
+    assert "Kaplan-Meier" in decide(short, None).note
 
 
 def test_data_without_observations_is_a_sequence_of_one_step(tmp_path):

@@ -102,5 +102,8 @@ def _labels(subjects: list[int], time: datetime, values: object) -> pa.Table:
 
 
 def _write(table: pa.Table, folder: Path, name: str) -> dict[str, int]:
+    """Raises MedlstmError when the file does not hold the very rows that were to be exported."""
     write_table(table, folder / name)
+    if not read_table(folder / name).equals(table):
+        raise MedlstmError(f"{folder / name}: does not read back as it was written; export again to another folder")
     return {name: table.num_rows}

@@ -47,7 +47,7 @@ def error_by_night(
     nights: Sequence[date],
     errors: Sequence[float],
     baseline_errors: Sequence[float],
-    promised_errors: Sequence[float | None],
+    promised_errors: Sequence[float | None] = (),
 ) -> str:
     """Mean absolute error (days) of each night's predictions: the model's, the baseline's and what was promised."""
     with matplotlib.style.context(STYLE, after_reset=True):
@@ -55,7 +55,7 @@ def error_by_night(
         positions = [night.toordinal() for night in nights]
         marker = "o" if len(nights) <= 40 else ""
         axes.plot(positions, baseline_errors, color=VERMILION, linestyle="--", marker=marker, label="baseline")
-        promised = [(at, error) for at, error in zip(positions, promised_errors, strict=True) if error is not None]
+        promised = [(at, error) for at, error in zip(positions, promised_errors, strict=False) if error is not None]
         if promised:
             axes.step(*zip(*promised, strict=True), where="mid", color=GREY, linestyle=":", label="promised")
         axes.plot(positions, errors, color=BLUE, marker=marker, label="model")

@@ -99,9 +99,9 @@ class ModelCard:
     note: str
     test_stays: int
     test_mae_days: float
-    test_baseline_mae_days: float | None
     test_coverage: float
     subgroups: tuple[SubgroupScore, ...]
+    test_baseline_mae_days: float | None = None
 
 
 @dataclass(frozen=True)

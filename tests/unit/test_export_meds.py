@@ -92,3 +92,12 @@ def test_a_night_without_predictions_is_refused_and_the_command_tells_the_counts
     assert result.exit_code == 0, result.output
     last = json.loads(result.stdout.splitlines()[-1])
     assert last["rows"]["predictions/remaining_los_days/2026-03-28.parquet"] == 2
+
+
+def test_an_export_that_does_not_read_back_as_written_is_refused(workspace, tmp_path, monkeypatch):
+    def half(table, path):
+        write_table(table.slice(1), path)
+
+    monkeypatch.setattr("medlstm.export_meds.write_table", half)
+    with pytest.raises(MedlstmError, match="does not read back as it was written"):
+        export_meds(workspace, NIGHT, load_config(workspace.root), tmp_path / "out")

@@ -243,9 +243,10 @@ def promise(
 ) -> dict[str, Any]:
     """What the scoring models' records promised, weighted by how much each scored, beside what was delivered.
 
-    `same_mix`: a record's promise is of test stays that had ended by then, which are short ones. Here the same model is
-    asked the same test stays at all nights before its training, those still open then with what became of them later,
-    and its errors by days since admission are weighted as the stored predictions are.
+    `ended`: the record's error on test stays that had ended by then, which are short ones. `promised`: open ones
+    counted as the model expected of them. `unselected`: the same test stays at the same nights before the training, but
+    with what became of the open ones later. `same_mix`: that, with its errors by days since admission weighted as the
+    stored predictions are: who is in bed later has been there longer.
     """
     models = []
     for version, rows in stored.groupby("model_version").indices.items():
@@ -255,7 +256,8 @@ def promise(
             {
                 "version": str(version), "trained_as_of": record.trained_as_of.isoformat(),
                 "predictions": len(rows), "test_stays": record.test.stays,
-                "promised_mae_days": record.test.mae_days, "promised_coverage": record.test.coverage,
+                "ended_mae_days": record.test.mae_days, "promised_mae_days": record.test.promised_mae_days,
+                "promised_coverage": record.test.coverage,
                 "delivered_mae_days": float(errors.mean()),
                 **unselected(workspace, config, record, scored, truth),
             }
@@ -265,7 +267,7 @@ def promise(
     def mean(name: str) -> float:
         return float(np.average([one[name] for one in models], weights=weights))
 
-    names = ("promised_mae_days", "delivered_mae_days", "unselected_mae_days", "same_mix_mae_days")
+    names = ("ended_mae_days", "promised_mae_days", "unselected_mae_days", "same_mix_mae_days", "delivered_mae_days")
     totals = {name: mean(name) for name in names}
     ratios = {
         f"delivered_by_{name.removesuffix('_mae_days')}": totals["delivered_mae_days"] / totals[name]
@@ -319,8 +321,9 @@ def show(result: dict[str, Any]) -> None:
     print("promise: " + ", ".join(f"{name} {value:.3f}" for name, value in given.items() if name != "models"))
     for one in given["models"]:
         print(
-            f"  {one['version']}: {one['predictions']} predictions, promised {one['promised_mae_days']:.2f} on "
-            f"{one['test_stays']} stays, unselected {one['unselected_mae_days']:.2f}, same mix "
+            f"  {one['version']}: {one['predictions']} predictions, {one['test_stays']} test stays, ended "
+            f"{one['ended_mae_days']:.2f}, promised {one['promised_mae_days']:.2f}, unselected "
+            f"{one['unselected_mae_days']:.2f}, same mix "
             f"{one['same_mix_mae_days']:.2f}, delivered {one['delivered_mae_days']:.2f}"
         )
     for hours in HORIZON_HOURS:

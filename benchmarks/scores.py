@@ -13,7 +13,7 @@ import torch
 
 from medlstm.batches import NightlyPoints
 from medlstm.config import Config, parse_config
-from medlstm.ensembling import FittedModel, points_known
+from medlstm.ensembling import FittedModel
 from medlstm.lake import Workspace
 from medlstm.models.ensemble import Ensemble
 from medlstm.registry import load_network, save_model
@@ -39,7 +39,7 @@ def saved_and_loaded(fitted: FittedModel, test: StaySequences, points: NightlyPo
     read from its folder."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
-        judged = judge_model(fitted, test, points_known(points, test, fitted.spec.horizon_days), torch.device("cpu"))
+        judged = judge_model(fitted, test, points, torch.device("cpu"))
         record = save_model(workspace, judged, date(2026, 1, 1), promoted=True, note="benchmark")
         return load_network(workspace, record)
 

@@ -14,6 +14,7 @@ from medlstm.ensembling import FittedModel, fit_model, groups_at, points_known, 
 from medlstm.errors import ModelUnavailable
 from medlstm.gradient import Progress
 from medlstm.intervals import Interval
+from medlstm.membership import is_known
 from medlstm.metrics import interval_coverage, mean_absolute_error
 from medlstm.models.ensemble import Ensemble
 from medlstm.sequences import StaySequences
@@ -23,7 +24,12 @@ from medlstm.subgroups import SubgroupScore, score_subgroups
 @dataclass(frozen=True)
 class Evaluation:
     """Errors at the nightly points of discharged stays that no weight was fitted on, beside those of the constant
-    median and of the Kaplan-Meier baseline; `subgroups` of the test stays."""
+    median and of the Kaplan-Meier baseline; `subgroups` of the test stays.
+
+    Stays that have ended are short ones. `promised_mae_days` counts the nights of test stays that are still open too,
+    at the error that the model's own distribution expects, given how long they have gone on: what nights to come are
+    promised.
+    """
 
     stays: int
     points: int
@@ -31,6 +37,7 @@ class Evaluation:
     median_mae_days: float
     coverage: float
     baseline_mae_days: float | None = None
+    promised_mae_days: float | None = None
     subgroups: tuple[SubgroupScore, ...] = ()
 
 
@@ -58,23 +65,20 @@ def train_model(
     if test.stays["is_open"].all():
         raise ModelUnavailable("no discharged stay fell into the split test: wait for more nights")
     fitted = fit_model(sequences, lambda stays: nightly_points(stays, cutoff), config, on_epoch)
-    points = nightly_points_of_discharged(test, cutoff)
-    return judge_model(fitted, test, points, choose_device(config.training.device))
+    return judge_model(fitted, test, nightly_points(test, cutoff), choose_device(config.training.device))
 
 
 def judge_model(
     fitted: FittedModel, test: StaySequences, points: NightlyPoints, device: torch.device
 ) -> TrainedModel:
-    """How a fitted model does at the points of stays that nothing was fitted on."""
+    """How a fitted model does at the points of stays that nothing was fitted on, open ones included.
+
+    Raises ModelUnavailable where none of the points is of a stay that has ended.
+    """
     tested = evaluate(
         fitted.network, fitted.interval, fitted.baseline_median_days, fitted.baseline, test, points, device
     )
     return TrainedModel(fitted, _judge_out_of_fold(fitted), tested, test, points)
-
-
-def nightly_points_of_discharged(sequences: StaySequences, cutoff: datetime) -> NightlyPoints:
-    """The nightly points of the stays whose remaining days are known; raises ModelUnavailable where none has one."""
-    return points_known(nightly_points(sequences, cutoff), sequences)
 
 
 def evaluate(
@@ -86,19 +90,35 @@ def evaluate(
     points: NightlyPoints,
     device: torch.device,
 ) -> Evaluation:
-    """MAE in days beside the constant median's and the baseline's, and the coverage of the intervals, at the given
-    points and in groups of the stays."""
+    """MAE in days beside the constant median's and the baseline's, and the coverage of the intervals, at those of the
+    points whose remaining days are known and in groups of the stays; and what is promised, from all points."""
+    promised = _promised_mae_days(network, test, points, device)
+    points = points_known(points, test, network.spec.horizon_days)
     predicted = predict(network, arrange(test, network.spec), points, device)
     actual = within_horizon(points.remaining_days, network.spec)
     elapsed, groups = elapsed_days(test, points), groups_at(points, test, network.spec)
     lower, upper = interval.bounds(predicted, elapsed, groups)
     whole = _evaluation(predicted, actual, points.stay, (lower, upper), baseline_median_days)
+    whole = replace(whole, promised_mae_days=promised)
     held = (lower <= actual) & (actual <= upper)
     subgroups = score_subgroups(groups, points.stay, elapsed, np.abs(predicted.days - actual), held)
     if baseline is None:
         return replace(whole, subgroups=subgroups)
     usual = within_horizon(baseline.remaining(test.stays.iloc[points.stay], elapsed).median(), network.spec)
     return replace(whole, subgroups=subgroups, baseline_mae_days=mean_absolute_error(usual, actual))
+
+
+def _promised_mae_days(
+    network: Ensemble, test: StaySequences, points: NightlyPoints, device: torch.device
+) -> float | None:
+    """None of a model that gives no distribution, which cannot tell what it expects of open stays."""
+    predicted = predict(network, arrange(test, network.spec), points, device)
+    if predicted.remaining is None:
+        return None
+    so_far = within_horizon(points.remaining_days, network.spec)
+    known = is_known(points, test, network.spec.horizon_days)
+    expected = predicted.remaining.after(so_far).expected_error(predicted.days - so_far)
+    return float(np.where(known, np.abs(predicted.days - so_far), expected).mean())
 
 
 def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:

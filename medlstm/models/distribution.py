@@ -56,6 +56,23 @@ class RemainingStay:
         inside = ((self.survival[:, 1:] + self.survival[:, :-1]) / 2) @ widths
         return inside + self.survival[:, -1] * self.tail_days
 
+    def mean_until(self, days: np.ndarray) -> np.ndarray:
+        """The area under the survival curve [m] up to so many days [m] >= 0: the mean of a stay that is cut there."""
+        widths = np.diff(self.edges_days)
+        at = np.minimum(days, self.edges_days[-1])
+        inside = np.clip((at[:, None] - self.edges_days[:-1]) / widths, 0.0, 1.0)
+        upper, lower = self.survival[:, :-1], self.survival[:, 1:]
+        area = (inside * widths * (upper - inside * (upper - lower) / 2)).sum(axis=1)
+        if self.tail_days == 0:
+            return area
+        beyond = np.maximum(days - self.edges_days[-1], 0.0)
+        return area + self.survival[:, -1] * self.tail_days * (1 - np.exp(-beyond / self.tail_days))
+
+    def expected_error(self, days: np.ndarray) -> np.ndarray:
+        """The mean of |remaining - days| [m], in days, if this distribution is true."""
+        inside = np.maximum(days, 0.0)
+        return self.mean() + inside - 2 * self.mean_until(inside) + (inside - days)
+
     def after(self, passed_days: np.ndarray) -> "RemainingStay":
         """The distribution of what remains once so many days [m] have passed and the stay has not ended."""
         reached = 1 - self.ended_within(passed_days)

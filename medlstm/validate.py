@@ -32,6 +32,7 @@ from medlstm.lake import (
     partition_dates,
     partition_file,
     read_json,
+    table_schema,
     write_json,
 )
 from medlstm.limits import load_limits
@@ -181,7 +182,7 @@ def _raw_partition(workspace: Workspace, table: str, day: date) -> RawPartition:
     path = partition_file(workspace.raw(table), day)
     if not path.is_file():
         raise MedlstmError(f"{path}: no raw rows of {day}; run `medlstm ingest --as-of {day}`")
-    require_columns(table, pq.read_schema(path).names)
+    require_columns(table, table_schema(path).names)
     return RawPartition(day, path)
 
 
@@ -251,7 +252,7 @@ class _Run:
 
     def _begin(self, contract: TableContract, partition: RawPartition) -> None:
         day, table = partition.extract_date, contract.table
-        raw = pq.read_schema(partition.path)
+        raw = table_schema(partition.path)
         for path, schema in (
             (self._admitted(table, day), dictionary_schema(contract.schema)),
             (self._quarantine(table, day), dictionary_schema(quarantine_schema(raw.names))),

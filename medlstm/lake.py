@@ -63,6 +63,11 @@ class Workspace:
         return self.root / "lake" / "audit.jsonl"
 
     @property
+    def format(self) -> Path:
+        """The mark of `medlstm.lake_format`."""
+        return self.root / "lake" / "format.json"
+
+    @property
     def scratch(self) -> Path:
         """For temporary files without a name."""
         return self.root / "lake" / ".scratch"
@@ -181,14 +186,19 @@ class StagedTables:
         """End the file, still beside its final name."""
         self._writers.pop(path).close()
 
+    def seal(self, path: Path) -> WrittenFile:
+        """End the file, still beside its final name, and say what `commit` will put in place."""
+        if path in self._writers:
+            self.close(path)
+        temporary = self._temporaries[path]
+        return WrittenFile(path, row_count(temporary), temporary.stat().st_size, sha256_of(temporary))
+
     def commit(self, paths: Sequence[Path]) -> list[WrittenFile]:
         """Fsync and rename each file; a reader sees the old one or the new one, never half."""
         written = []
         for path in paths:
-            if path in self._writers:
-                self.close(path)
+            written.append(self.seal(path))
             temporary = self._temporaries.pop(path)
-            written.append(WrittenFile(path, row_count(temporary), temporary.stat().st_size, sha256_of(temporary)))
             _fsync(temporary)
             temporary.replace(path)
             _fsync(path.parent)

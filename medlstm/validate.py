@@ -88,7 +88,7 @@ def dates_to_validate(workspace: Workspace, as_of: date) -> list[date]:
 def _is_outdated(workspace: Workspace, day: date) -> bool:
     """Whether a kill kept the report of a date from being written, or its raw rows from being judged again after they
     were read again or a rule was released."""
-    delivery, report = read_delivery(workspace, day), _report_file(workspace, day)
+    delivery, report = read_delivery(workspace, day), contract_report_file(workspace, day)
     if not report.is_file():
         return True
     judged = read_json(report)
@@ -307,7 +307,7 @@ class _Run:
             for report in reports:
                 write_data_docs(self.workspace, self.contracts[report.table], report, day)
         delivery = read_delivery(self.workspace, day)
-        path = _report_file(self.workspace, day)
+        path = contract_report_file(self.workspace, day)
         raw = delivery.raw if delivery else {}
         # Last of all: a date whose report is missing is judged again.
         released = {table: sorted(self.released[table][day]) for table in TABLES}
@@ -320,13 +320,14 @@ class _Run:
         return partition_file(self.workspace.quarantine(table), day)
 
 
-def _report_file(workspace: Workspace, day: date) -> Path:
+def contract_report_file(workspace: Workspace, day: date) -> Path:
+    """Where the contract reports of a date are."""
     return workspace.report(day) / "contract.json"
 
 
 def read_contract_reports(workspace: Workspace, day: date) -> tuple[ContractReport, ...]:
     """The contract reports of a date, none if it was never validated."""
-    path = _report_file(workspace, day)
+    path = contract_report_file(workspace, day)
     if not path.is_file():
         return ()
     return tuple(

@@ -18,7 +18,7 @@ from medlstm.config import load_config
 from medlstm.inspection import diff_extracts, list_lake, verify_lake
 from medlstm.lake import Workspace, partition_dates, partition_file, read_table
 from medlstm.quarantine import list_quarantine
-from medlstm.tables import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA
+from medlstm.tables import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA, stays_schema
 from tests.unit.small_hospital import DAYS, NIGHTS, lake_files, run_nights, write_landing
 
 TABLES = ("stays", "observations", "predictions", "raw/stays", "raw/observations", "quarantine/stays",
@@ -149,7 +149,10 @@ def test_folders_above_a_workspace_that_look_like_partitions_change_nothing(plac
 
 
 def _cohort(place: Workspace):
-    frame = load_cohort(place, NIGHTS[-1], load_config(place.root)).frame
+    config = load_config(place.root)
+    frame = load_cohort(place, NIGHTS[-1], config).frame
+    stays = stays_schema(config.features.numeric, config.features.categorical)
+    assert list(frame.columns[: len(stays)]) == stays.names
     assert set(pd.to_datetime(frame["extract_date"]).dt.date) <= set(DAYS)
     return frame
 

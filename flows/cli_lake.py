@@ -69,6 +69,22 @@ def lake_verify(workspace: WorkspaceOption = Path(), as_json: JsonOption = False
         raise typer.Exit(1)
 
 
+@lake.command("upgrade")
+def lake_upgrade(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
+    """Convert a lake that an earlier version wrote; what was killed half-way is run again."""
+    from medlstm.upgrade import upgrade_lake
+
+    root = workspace.resolve()
+    load_config(root)
+    summary = upgrade_lake(Workspace(root))
+    for path in summary.unreadable:
+        print(f"{path}: no readable footer, left as it is; run the date again")
+    print(f"{summary.converted:,} files converted, {summary.already:,} were already; the lake has format "
+          f"{summary.format}")  # fmt: skip
+    if as_json:
+        print_json(summary)
+
+
 @quarantine.command("ls")
 def quarantine_ls(
     day: Annotated[str | None, typer.Option("--date", help="One extract date; all by default.")] = None,

@@ -9,6 +9,8 @@ import typer
 
 from flows.printing import plain
 from medlstm.config import load_config, parse_date
+from medlstm.lake import Workspace
+from medlstm.lake_format import require_format
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder with a medlstm.toml.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The night, such as 2026-11-22.")]
@@ -16,9 +18,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Last line of standard 
 
 
 def root_of(workspace: Path) -> str:
-    """The workspace's absolute path, its configuration checked before anything runs."""
+    """The workspace's absolute path, its configuration and its lake's format checked before anything runs."""
     root = workspace.resolve()
     load_config(root)
+    require_format(Workspace(root))
     return str(root)
 
 

@@ -10,6 +10,7 @@ from prefect import runtime
 
 from medlstm.config import Config, load_config
 from medlstm.lake import Workspace
+from medlstm.lake_format import require_format
 from medlstm.locking import date_lock
 
 
@@ -26,9 +27,11 @@ def resolve_as_of(workspace: str, as_of: date | None) -> date:
 @contextmanager
 def held_date(workspace: str, as_of: date | None) -> Iterator[date]:
     """The date of `resolve_as_of`, held for the block: a step run by hand waits for the night of its date, and that
-    for it. Raises DateLocked when the other run does not end."""
-    day = resolve_as_of(workspace, as_of)
-    with date_lock(Workspace(Path(workspace)), "as_of", day):
+    for it. Raises DateLocked when the other run does not end, ConfigError for a lake of another version."""
+    day, place = resolve_as_of(workspace, as_of), Workspace(Path(workspace))
+    # Scheduled runs do not come through the command line.
+    require_format(place)
+    with date_lock(place, "as_of", day):
         yield day
 
 

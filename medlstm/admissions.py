@@ -9,6 +9,7 @@ from medlstm.casting import MISSING_TIME, Admissions, TextColumn, cast_stays
 from medlstm.cohort import connect
 from medlstm.config import Config
 from medlstm.lake import Workspace, partition_file, partitions_until
+from medlstm.partitions import DATED_ROWS_SQL
 from medlstm.raw_chunks import RawPartition, raw_chunks
 
 _ROWS = 1_000_000
@@ -52,9 +53,9 @@ def _admitted_before(workspace: Workspace, extract_date: date) -> pd.Series:
     paths = partitions_until(workspace.admitted("stays"), extract_date - timedelta(days=1))
     if not paths:
         return _none()
-    query = """
+    query = f"""
         select stay_id, arg_max(epoch_us(admitted_at), (extract_date, source_file, source_row)) as admitted_us
-        from read_parquet($paths, union_by_name = true, hive_partitioning = false)
+        from ({DATED_ROWS_SQL})
         where admitted_at is not null group by stay_id order by stay_id
     """
     with connect(workspace) as database:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from medlstm.lake import Workspace, WrittenFile
 
-Event = Literal["ingest", "validate", "stop", "release"]
+Event = Literal["ingest", "validate", "stop", "release", "upgrade"]
 
 
 @dataclass(frozen=True)

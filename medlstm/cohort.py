@@ -10,6 +10,7 @@ import pandas as pd
 
 from medlstm.config import Config
 from medlstm.lake import Workspace, partitions_until
+from medlstm.partitions import DATED_ROWS_SQL
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -61,13 +62,16 @@ def _newest_stays(workspace: Workspace, as_of: date, cutoff: datetime, config: C
     partitions = partitions_until(workspace.admitted("stays"), as_of)
     if not partitions:
         return _no_stays()
-    query = """
-        select * exclude (version, retracted) from (
+    # Where a row came from stands last, so that the order of a stay's columns does not hang on how they were read.
+    query = f"""
+        select * exclude (version, retracted, extract_date, source_file, source_row),
+            extract_date, source_file, source_row
+        from (
             select *, row_number() over (
                 partition by stay_id order by extract_date desc, source_file desc, source_row desc
             ) as version
             from (
-                select * from read_parquet($paths, union_by_name = true, hive_partitioning = false)
+                {DATED_ROWS_SQL}
                 union all by name
                 select null::boolean as retracted where false
             )

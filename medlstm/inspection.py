@@ -12,7 +12,7 @@ from medlstm.audit import read_audit
 from medlstm.cohort import connect
 from medlstm.config import Config
 from medlstm.errors import MedlstmError
-from medlstm.lake import Workspace, partition_dates, partition_file, sha256_of
+from medlstm.lake import Workspace, partition_dates, partition_file, sha256_of, table_schema
 from medlstm.tables import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA, raw_schema, stays_schema
 from medlstm.validate import TABLES, read_contract_reports
 
@@ -65,7 +65,7 @@ class LakeCheck:
 def list_lake(workspace: Workspace) -> tuple[Partition, ...]:
     """Every partition file with its rows and bytes, by layer, table and date; files without a footer are left out."""
     found = []
-    for layer, table, folder, key in _folders(workspace):
+    for layer, table, folder, key in table_folders(workspace):
         for day in partition_dates(folder):
             path = partition_file(folder, day, key)
             if _footer(path) is not None:
@@ -73,7 +73,8 @@ def list_lake(workspace: Workspace) -> tuple[Partition, ...]:
     return tuple(found)
 
 
-def _folders(workspace: Workspace) -> Iterator[tuple[str, str, Path, str]]:
+def table_folders(workspace: Workspace) -> Iterator[tuple[str, str, Path, str]]:
+    """(layer, table, folder, key of its partitions) of every table."""
     for table in TABLES:
         yield "raw", table, workspace.raw(table), "extract_date"
         yield "admitted", table, workspace.admitted(table), "extract_date"
@@ -113,7 +114,8 @@ def _newest(keys: tuple[str, ...], path: Path) -> str:
     mark = "" if "retracted" in pq.read_schema(path).names else ", null::boolean as retracted"
     return (
         f"select * exclude (version) from (select *{mark}, row_number() over (partition by {', '.join(keys)} "
-        f"order by source_file desc, source_row desc) as version from read_parquet('{_quoted(path)}')) "
+        f"order by source_file desc, source_row desc) as version from read_parquet('{_quoted(path)}', "
+        "hive_partitioning = false)) "
         "where version = 1"
     )
 
@@ -144,12 +146,13 @@ def verify_lake(workspace: Workspace, config: Config) -> LakeCheck:
         one["path"]: one["sha256"] for line in read_audit(workspace) for one in line["written"]
     }
     files = 0
-    for layer, table, folder, key in _folders(workspace):
+    for layer, table, folder, key in table_folders(workspace):
         for day in partition_dates(folder):
             path = partition_file(folder, day, key)
             files += 1
             name = path.relative_to(workspace.root).as_posix()
-            problems += [Problem(name, one) for one in _file_problems(path, layer, table, hashes.get(name), config)]
+            expected = _expected(layer, table, config)
+            problems += [Problem(name, one) for one in _file_problems(path, expected, key, hashes.get(name))]
     problems += _count_problems(workspace)
     leftovers = (workspace.root / "lake").rglob("*.tmp")
     problems += [
@@ -166,12 +169,14 @@ def _footer(path: Path) -> pq.FileMetaData | None:
         return None
 
 
-def _file_problems(path: Path, layer: str, table: str, sha256: str | None, config: Config) -> Iterator[str]:
+def _file_problems(path: Path, expected: pa.Schema, key: str, sha256: str | None) -> Iterator[str]:
     if _footer(path) is None:
         yield "no readable footer; run the date again"
         return
-    found = pq.read_schema(path)
-    for field in _expected(layer, table, config):
+    if key in pq.read_schema(path).names:
+        yield f"the column {key} is in the file, though its folder tells it; run the date again"
+    found = table_schema(path)
+    for field in expected:
         if field.name not in found.names:
             yield f"the column {field.name} is missing; run the date again"
         elif found.field(field.name).type != field.type:

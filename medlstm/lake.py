@@ -1,9 +1,12 @@
-"""Parquet tables of a workspace, one file per table and date, replaced atomically; all file-system calls live here."""
+"""Parquet tables of a workspace, one file per table and date, replaced atomically; all file-system calls live here.
+
+A partition's file lacks the column of its date (see `medlstm.partitions`): it is taken off where files are written, and
+put back where they are read, so that all other code sees whole tables.
+"""
 
 import hashlib
 import json
 import os
-import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +18,10 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from medlstm.partitions import PARTITION_FOLDER, PARTITION_NAME, date_column, with_date
+
 ROW_GROUP_ROWS = 131_072
 _HASHED_BYTES = 1 << 18
-_PARTITION = re.compile(r"^(extract_date|as_of)=(\d{4}-\d{2}-\d{2})$")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class Workspace:
         return self.root / "lake" / "audit.jsonl"
 
     @property
+    def format(self) -> Path:
+        """The mark of `medlstm.lake_format`."""
+        return self.root / "lake" / "format.json"
+
+    @property
     def scratch(self) -> Path:
         """For temporary files without a name."""
         return self.root / "lake" / ".scratch"
@@ -69,14 +78,14 @@ class Workspace:
 
 def partition_file(table_folder: Path, day: date, key: str = "extract_date") -> Path:
     """The one file of a table's date partition, whether or not it exists."""
-    return table_folder / f"{key}={day.isoformat()}" / "part-0.parquet"
+    return table_folder / f"{key}={day.isoformat()}" / PARTITION_NAME
 
 
 def partition_dates(table_folder: Path) -> list[date]:
     """The dates of a table whose partition file exists, oldest first."""
     if not table_folder.is_dir():
         return []
-    matches = (_PARTITION.match(child.name) for child in table_folder.iterdir())
+    matches = (PARTITION_FOLDER.match(child.name) for child in table_folder.iterdir())
     days = (date.fromisoformat(match.group(2)) for match in matches if match)
     keys = ("extract_date", "as_of")
     return sorted(day for day in days if any(partition_file(table_folder, day, key).is_file() for key in keys))
@@ -88,7 +97,14 @@ def partitions_until(table_folder: Path, as_of: date, key: str = "extract_date")
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write one Parquet file so that a reader sees the old file, the new one, or none, never half."""
+    """Write one Parquet file so that a reader sees the old file, the new one, or none, never half.
+
+    Raises MedlstmError where a partition's row has another date than its folder.
+    """
+    dated = date_column(path)
+    if dated:
+        metadata = dated.metadata(dated.position(table.schema))
+        table = dated.taken_off(table).replace_schema_metadata(metadata)
     with _replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
@@ -139,6 +155,9 @@ class StagedTables:
         """
         temporary = _temporary(path)
         self._temporaries[path] = temporary
+        dated = date_column(path)
+        position = dated.position(schema) if dated else None
+        schema = schema if position is None else schema.remove(position)
         counted = [one.name for one in schema if pa.types.is_integer(one.type) or pa.types.is_timestamp(one.type)]
         self._writers[path] = pq.ParquetWriter(
             temporary, schema, compression="zstd", store_schema=False,
@@ -148,11 +167,15 @@ class StagedTables:
             write_statistics=[name for name in schema.names if name not in unsearched],
             column_encoding=dict.fromkeys(counted, "DELTA_BINARY_PACKED"),
         )  # fmt: skip
+        if dated:
+            # Beside the schema, which is not stored: readers would take its dictionaries for the columns' types.
+            self._writers[path].add_key_value_metadata(dated.metadata(position))
 
     def write(self, path: Path, table: pa.Table) -> None:
-        """Append rows; a column that the table lacks is null in them."""
+        """Append rows; a column that the table lacks is null in them. Raises MedlstmError as `write_table` does."""
         if table.num_rows:
-            writer = self._writers[path]
+            writer, dated = self._writers[path], date_column(path)
+            table = dated.taken_off(table) if dated else table
             columns = [
                 table.column(one.name) if one.name in table.column_names else pa.nulls(table.num_rows, one.type)
                 for one in writer.schema
@@ -163,14 +186,19 @@ class StagedTables:
         """End the file, still beside its final name."""
         self._writers.pop(path).close()
 
+    def seal(self, path: Path) -> WrittenFile:
+        """End the file, still beside its final name, and say what `commit` will put in place."""
+        if path in self._writers:
+            self.close(path)
+        temporary = self._temporaries[path]
+        return WrittenFile(path, row_count(temporary), temporary.stat().st_size, sha256_of(temporary))
+
     def commit(self, paths: Sequence[Path]) -> list[WrittenFile]:
         """Fsync and rename each file; a reader sees the old one or the new one, never half."""
         written = []
         for path in paths:
-            if path in self._writers:
-                self.close(path)
+            written.append(self.seal(path))
             temporary = self._temporaries.pop(path)
-            written.append(WrittenFile(path, row_count(temporary), temporary.stat().st_size, sha256_of(temporary)))
             _fsync(temporary)
             temporary.replace(path)
             _fsync(path.parent)
@@ -178,8 +206,13 @@ class StagedTables:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read one Parquet file as it lies, without reading partition columns into it from folder names."""
-    return pq.ParquetFile(path).read()
+    """Read one Parquet file as the table that was written: a partition with the column of its date."""
+    return with_date(pq.ParquetFile(path).read(), path)
+
+
+def table_schema(path: Path) -> pa.Schema:
+    """The schema of what `read_table` reads, by the footer."""
+    return with_date(pq.read_schema(path).empty_table(), path).schema
 
 
 def remove(path: Path) -> None:

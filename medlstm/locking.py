@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
+from pathlib import Path
 from typing import IO, Literal
 
 from medlstm.errors import MedlstmError
 from medlstm.lake import Workspace
+from medlstm.lake_format import found_format, mark_format
 
 LockKey = Literal["extract_date", "as_of"]
 _POLL_SECONDS = 0.1
@@ -48,8 +50,38 @@ def date_locks(workspace: Workspace, days: Sequence[date], wait_seconds: float =
 
 
 @contextmanager
+def lake_lock(workspace: Workspace, wait_seconds: float = 600) -> Iterator[None]:
+    """Hold the lake's format for the block; raises DateLocked as `date_lock` does."""
+    with _flocked(workspace, "lake", wait_seconds):
+        yield
+
+
+def wait_for_runs(workspace: Workspace, wait_seconds: float = 600) -> None:
+    """Return when each run that holds a lock now, but that of the lake, has ended; raises DateLocked where one does
+    not."""
+    for path in sorted(_folder(workspace).glob("*.lock")):
+        if path.stem != "lake":
+            with _flocked(workspace, path.stem, wait_seconds):
+                pass
+
+
+@contextmanager
 def _held(workspace: Workspace, name: str, wait_seconds: float) -> Iterator[None]:
-    folder = workspace.root / "lake" / ".locks"
+    """Whatever writes a table holds a lock, so here a new lake gets the mark of its format before its first table."""
+    if found_format(workspace) is None:
+        with lake_lock(workspace):
+            mark_format(workspace)
+    with _flocked(workspace, name, wait_seconds):
+        yield
+
+
+def _folder(workspace: Workspace) -> Path:
+    return workspace.root / "lake" / ".locks"
+
+
+@contextmanager
+def _flocked(workspace: Workspace, name: str, wait_seconds: float) -> Iterator[None]:
+    folder = _folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.lock").open("a+", encoding="utf-8") as file:
         _acquire(file, name.replace("=", " "), wait_seconds)

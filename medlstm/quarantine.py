@@ -44,7 +44,10 @@ class ReleaseSummary:
 def list_quarantine(workspace: Workspace, extract_date: date | None = None) -> tuple[QuarantinedRows, ...]:
     """Counts by table, date, rule and reason, the most recent date first; never a row."""
     found: list[QuarantinedRows] = []
-    query = "select rule, reason, count(*) from read_parquet($path) group by all order by count(*) desc, rule, reason"
+    query = (
+        "select rule, reason, count(*) from read_parquet($path, hive_partitioning = false) group by all "
+        "order by count(*) desc, rule, reason"
+    )
     with connect(workspace) as database:
         for table in TABLES:
             for day in partition_dates(workspace.quarantine(table)):

@@ -19,7 +19,7 @@ from medlstm.tables import PROVENANCE
 
 _BATCH_ROWS = 262_144
 _NOT_TEXT = ("extract_date", "source_row")
-_ALWAYS = ("extract_date", "source_file", "source_row", "stay_id", "patient_id")
+_ALWAYS = ("source_file", "source_row", "stay_id", "patient_id")
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,20 @@ def raw_chunks(
 
 
 def _batches(partition: RawPartition) -> Iterator[pa.Table]:
-    """Batches of the columns that have a value at all."""
+    """Batches of the columns that have a value at all, and the date."""
     with _opened(partition) as file:
         names = _filled(file.metadata)
         if file.metadata.num_rows <= _BATCH_ROWS:
-            yield file.read(columns=names, use_threads=False)
+            yield _dated(file.read(columns=names, use_threads=False), partition)
             return
         for batch in file.iter_batches(_BATCH_ROWS, columns=names):
-            yield pa.table(batch)
+            yield _dated(pa.table(batch), partition)
+
+
+def _dated(rows: pa.Table, partition: RawPartition) -> pa.Table:
+    days = pa.repeat(pa.scalar(partition.extract_date, pa.date32()), rows.num_rows)
+    # Without the file's metadata: it is about the whole file.
+    return rows.replace_schema_metadata(None).append_column("extract_date", days)
 
 
 def _opened(partition: RawPartition) -> pq.ParquetFile:
@@ -79,7 +85,9 @@ def _opened(partition: RawPartition) -> pq.ParquetFile:
 
 
 def _filled(metadata: pq.FileMetaData) -> list[str]:
-    return [name for name in metadata.schema.names if name in _ALWAYS or has_values(metadata, name)]
+    """All but the date, which the partition tells."""
+    filled = (name for name in metadata.schema.names if name in _ALWAYS or has_values(metadata, name))
+    return [name for name in filled if name != "extract_date"]
 
 
 def has_values(metadata: pq.FileMetaData, column: str) -> bool:
@@ -95,7 +103,7 @@ def _bytes_in_memory(partition: RawPartition) -> int:
     """At most: four bytes for each text of a row, the texts themselves, and where the row came from."""
     metadata = pq.read_metadata(partition.path)
     texts = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
-    return int(metadata.num_rows * (4 * len(_filled(metadata)) + 8) + texts)
+    return int(metadata.num_rows * (4 * len(_filled(metadata)) + 12) + texts)
 
 
 def _split_held(partition: RawPartition, rows_per_chunk: int) -> Iterator[pa.Table]:

@@ -32,6 +32,7 @@ from medlstm.lake import (
     partition_dates,
     partition_file,
     read_json,
+    table_schema,
     write_json,
 )
 from medlstm.limits import load_limits
@@ -87,7 +88,7 @@ def dates_to_validate(workspace: Workspace, as_of: date) -> list[date]:
 def _is_outdated(workspace: Workspace, day: date) -> bool:
     """Whether a kill kept the report of a date from being written, or its raw rows from being judged again after they
     were read again or a rule was released."""
-    delivery, report = read_delivery(workspace, day), _report_file(workspace, day)
+    delivery, report = read_delivery(workspace, day), contract_report_file(workspace, day)
     if not report.is_file():
         return True
     judged = read_json(report)
@@ -181,7 +182,7 @@ def _raw_partition(workspace: Workspace, table: str, day: date) -> RawPartition:
     path = partition_file(workspace.raw(table), day)
     if not path.is_file():
         raise MedlstmError(f"{path}: no raw rows of {day}; run `medlstm ingest --as-of {day}`")
-    require_columns(table, pq.read_schema(path).names)
+    require_columns(table, table_schema(path).names)
     return RawPartition(day, path)
 
 
@@ -251,7 +252,7 @@ class _Run:
 
     def _begin(self, contract: TableContract, partition: RawPartition) -> None:
         day, table = partition.extract_date, contract.table
-        raw = pq.read_schema(partition.path)
+        raw = table_schema(partition.path)
         for path, schema in (
             (self._admitted(table, day), dictionary_schema(contract.schema)),
             (self._quarantine(table, day), dictionary_schema(quarantine_schema(raw.names))),
@@ -306,7 +307,7 @@ class _Run:
             for report in reports:
                 write_data_docs(self.workspace, self.contracts[report.table], report, day)
         delivery = read_delivery(self.workspace, day)
-        path = _report_file(self.workspace, day)
+        path = contract_report_file(self.workspace, day)
         raw = delivery.raw if delivery else {}
         # Last of all: a date whose report is missing is judged again.
         released = {table: sorted(self.released[table][day]) for table in TABLES}
@@ -319,13 +320,14 @@ class _Run:
         return partition_file(self.workspace.quarantine(table), day)
 
 
-def _report_file(workspace: Workspace, day: date) -> Path:
+def contract_report_file(workspace: Workspace, day: date) -> Path:
+    """Where the contract reports of a date are."""
     return workspace.report(day) / "contract.json"
 
 
 def read_contract_reports(workspace: Workspace, day: date) -> tuple[ContractReport, ...]:
     """The contract reports of a date, none if it was never validated."""
-    path = _report_file(workspace, day)
+    path = contract_report_file(workspace, day)
     if not path.is_file():
         return ()
     return tuple(

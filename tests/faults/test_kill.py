@@ -35,6 +35,15 @@ def test_a_rest_of_a_night_that_was_killed_ends_in_the_same_model_scores_and_pag
     assert found["before_changes"] >= 40
 
 
+def test_an_upgrade_that_was_killed_is_run_again_and_until_then_the_lake_is_refused(tmp_path):
+    found = _found("killed_upgrade", str(tmp_path))
+    assert (found["different"], found["unsound"], found["left_over"]) == ([], [], [])
+    assert found["as_written_today"]
+    # Seven tables of two dates; at least the making of each file and its renaming.
+    assert found["files"] == 14
+    assert found["before_changes"] >= 2 * 14
+
+
 def _found(module, *arguments):
     command = [sys.executable, "-m", f"tests.faults.{module}", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

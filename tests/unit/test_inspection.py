@@ -1,4 +1,5 @@
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from medlstm.audit import read_audit
@@ -62,6 +63,13 @@ def test_a_sound_lake_has_no_problems_and_each_kind_of_damage_is_named(place):
         (f"lake/stays/extract_date={DAYS[1]}/part-0.parquet", "not the bytes that the audit log says were written"),
         (f"{observations}/extract_date={DAYS[0]}/.part-0.parquet.abc.tmp", "left behind by a killed run"),
     }
+
+
+def test_a_file_that_holds_what_its_folder_tells_is_named(place):
+    path = partition_file(place.admitted("stays"), DAYS[0])
+    pq.write_table(read_table(path), path)
+    problems = [one.problem for one in verify_lake(place, CONFIG).problems]
+    assert "the column extract_date is in the file, though its folder tells it; run the date again" in problems
 
 
 def test_a_release_admits_what_one_rule_held_leaves_a_trace_and_lasts(place):

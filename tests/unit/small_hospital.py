@@ -39,7 +39,7 @@ NIGHTS = DAYS[-2:]
 def write_landing(root: Path) -> None:
     """A workspace with eight landing folders, in one of them a file that is cut off."""
     template = resources.files("medlstm").joinpath("templates", "demo.toml").read_text("utf-8")
-    template = template.replace("[model]", '[model]\nname = "median"').replace("min_stays = 100", "min_stays = 20")
+    template = template.replace("[training]", '[model]\nname = "median"\n\n[training]\nmin_stays = 20')
     root.mkdir(parents=True, exist_ok=True)
     (root / "medlstm.toml").write_text(template, encoding="utf-8")
     simulate_hospital(root / "landing", START, len(DAYS), 3, timezone="Europe/Berlin", admissions_per_day=10.0)

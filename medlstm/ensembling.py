@@ -286,7 +286,7 @@ def _finished(
     coverage = config.scoring.interval_coverage
     interval = calibrate(
         predicted, within_horizon(asked.remaining_days, spec), elapsed_days(plan.calibration, asked), asked.stay,
-        coverage, _widenings(out_of_fold, coverage),
+        coverage, _widenings(out_of_fold, coverage), groups_at(asked, plan.calibration, spec),
     )  # fmt: skip
     return FittedModel(
         spec=spec,

@@ -4,7 +4,8 @@ A distribution is calibrated on its own levels: which of them the calibration st
 long they had been in. A point is calibrated on the log scale, where errors are even. An interval that holds for nine
 in ten of all stays may hold for fewer of one group's, and calibration stays are too few to tell for each group. The
 predictions out of fold are more: where they ask for more in a group than in all, its bounds are widened, the closer
-to the whole difference the more stays say so, and a stay of several groups gets the widest of theirs.
+to the whole difference the more stays say so, and a stay of several groups gets the widest of theirs. The widened
+bounds are what is calibrated, so that what some groups get is not added to the coverage of all.
 Sources: Lei et al., "Distribution-free predictive inference for regression", JASA 2018, with each tail on its own;
 Chernozhukov, Wüthrich and Zhu, "Distributional conformal prediction", PNAS 2021; Barber et al., "The limits of
 distribution-free conditional predictive inference", Information and Inference 2021 (the widest of several groups).
@@ -103,28 +104,32 @@ def calibrate(
     stay: np.ndarray,
     coverage: float,
     widenings: tuple[GroupWidening, ...] = (),
+    groups: pd.DataFrame | None = None,
 ) -> Interval:
     """Fit on calibration stays that no model was trained on: predictions, actual and elapsed days >= 0, and which stay
     each is of, all [m]. Several moments of one stay tell little more than one, so what can be told is counted by stays.
 
-    `widenings` come from other stays (`group_widenings`). Raises ValueError when the shapes differ or there is nothing
-    to calibrate on.
+    `widenings` come from other stays (`group_widenings`), `groups` [m] are those of the calibration stays. Raises
+    ValueError when the shapes differ or there is nothing to calibrate on.
     """
     shape = predictions.days.shape
     if not shape == actual_days.shape == elapsed_days.shape == stay.shape or len(shape) != 1 or shape[0] == 0:
         raise ValueError(f"calibration needs equal, non-empty vectors, got {shape}, {actual_days.shape}")
+    scores = interval_scores(predictions, actual_days)
+    lower, upper = _widened(widenings, pd.DataFrame(index=range(len(scores))) if groups is None else groups)
+    below, above = scores - lower, scores - upper
     if predictions.remaining is None:
-        return calibrate_offsets(predictions.days, actual_days, len(np.unique(stay)), coverage, widenings)
-    reached = predictions.remaining.ended_within(actual_days)
+        return _offsets(below, above, len(np.unique(stay)), coverage, widenings)
     band = np.searchsorted(np.array(_BAND_ENDS_DAYS), elapsed_days, side="right")
-    everywhere = _levels(reached, len(np.unique(stay)), coverage)
+    everywhere = _levels(below, above, len(np.unique(stay)), coverage)
     pairs = []
     for index in range(len(_BAND_ENDS_DAYS) + 1):
         inside = band == index
         stays = len(np.unique(stay[inside]))
-        pairs.append(_levels(reached[inside], stays, coverage) if stays >= _MIN_STAYS_OF_A_BAND else everywhere)
-    lower, upper = zip(*pairs, strict=True)
-    return DistributionInterval(coverage, _BAND_ENDS_DAYS, lower, upper, widenings)
+        enough = stays >= _MIN_STAYS_OF_A_BAND
+        pairs.append(_levels(below[inside], above[inside], stays, coverage) if enough else everywhere)
+    lower_levels, upper_levels = zip(*pairs, strict=True)
+    return DistributionInterval(coverage, _BAND_ENDS_DAYS, lower_levels, upper_levels, widenings)
 
 
 def interval_scores(predictions: Predictions, actual_days: np.ndarray) -> np.ndarray:
@@ -159,14 +164,17 @@ def group_widenings(
     return tuple(found)
 
 
-def _levels(reached: np.ndarray, stays: int, coverage: float) -> tuple[float, float]:
-    """The levels between which the share `coverage` of the next stays falls; (0, 1) with too few to tell."""
-    ordered = np.sort(reached)
-    rank = _rank(len(ordered), stays, coverage)
-    if rank > len(ordered):
+def _levels(below: np.ndarray, above: np.ndarray, stays: int, coverage: float) -> tuple[float, float]:
+    """The levels between which the share `coverage` of the next stays falls, from log odds of levels [m] less what the
+    group's lower and upper bounds are moved by; (0, 1) with too few to tell."""
+    rank = _rank(len(below), stays, coverage)
+    if rank > len(below):
         return 0.0, 1.0
-    # The median is always within its bounds.
-    return min(float(ordered[-rank]), 0.5), max(float(ordered[rank - 1]), 0.5)
+    lower, upper = float(np.sort(below)[-rank]), float(np.sort(above)[rank - 1])
+    # What was clipped stands for all that lies beyond it; and the median is always within its bounds.
+    lower_level = float(expit(lower)) if lower > logit(_EXTREME_LEVEL) else 0.0
+    upper_level = float(expit(upper)) if upper < logit(1 - _EXTREME_LEVEL) else 1.0
+    return min(lower_level, 0.5), max(upper_level, 0.5)
 
 
 def _rank(count: int, stays: int, coverage: float) -> int:
@@ -174,16 +182,10 @@ def _rank(count: int, stays: int, coverage: float) -> int:
     return int(np.ceil(count * (1 + 1 / stays) * (1 + coverage) / 2 - 1e-9))
 
 
-def calibrate_offsets(
-    predicted_days: np.ndarray,
-    actual_days: np.ndarray,
-    stays: int,
-    coverage: float,
-    widenings: tuple[GroupWidening, ...] = (),
+def _offsets(
+    below: np.ndarray, above: np.ndarray, stays: int, coverage: float, widenings: tuple[GroupWidening, ...]
 ) -> ConformalInterval:
-    """Fit the offsets of a point prediction on so many calibration stays; both arrays [m], in days and >= 0."""
-    residuals = np.sort(np.log1p(actual_days) - np.log1p(predicted_days))
-    rank = _rank(len(residuals), stays, coverage)
-    if rank > len(residuals):
+    rank = _rank(len(below), stays, coverage)
+    if rank > len(below):
         return ConformalInterval(coverage, -np.inf, np.inf, widenings)
-    return ConformalInterval(coverage, float(residuals[-rank]), float(residuals[rank - 1]), widenings)
+    return ConformalInterval(coverage, float(np.sort(below)[-rank]), float(np.sort(above)[rank - 1]), widenings)

@@ -120,7 +120,7 @@ def _forecast(name: str, predictions: pd.DataFrame) -> GroupForecast:
 def ended_predictions(workspace: Workspace, as_of: date, cohort: Cohort, config: Config) -> EndedPredictions:
     """Compare the predictions of earlier nights with the stays known to have ended at the night `as_of`."""
     ended = cohort.frame[~cohort.frame["is_open"].astype(bool)].set_index("stay_id")["end_at"]
-    promised = {record.version: record.test.mae_days for record in load_records(workspace, as_of)}
+    tests = {record.version: record.test for record in load_records(workspace, as_of)}
     nights, pairs = [], []
     for path in partitions_until(workspace.predictions, as_of, key="as_of")[-_NIGHTS_LOOKED_BACK - 1 :]:
         predictions = read_table(path).to_pandas()
@@ -132,13 +132,16 @@ def ended_predictions(workspace: Workspace, as_of: date, cohort: Cohort, config:
         night = known["as_of"].iloc[0]
         since = ended.loc[known["stay_id"]] - pd.Timestamp(config.cutoff_instant(night))
         actual = np.maximum(since.dt.total_seconds().to_numpy() / 86400, 0.0)
+        test = tests.get(known["model_version"].iloc[0])
+        # A stay that has ended since had no more days left than have passed: nor had those that it is held against.
+        promised = test.mae_days_of_those_ended_within((as_of - night).days) if test else None
         nights.append(_night_error(night, known, actual, promised))
         pairs += list(zip(known["remaining_los_days"].tolist(), actual.tolist(), strict=True))
     return EndedPredictions(tuple(nights), _thinned(pairs))
 
 
 def _night_error(
-    night: date, known: pd.DataFrame, actual: np.ndarray, promised: dict[str, float]
+    night: date, known: pd.DataFrame, actual: np.ndarray, promised: float | None
 ) -> NightError:
     def column(name: str) -> np.ndarray:
         return known[name].to_numpy(dtype=np.float64)
@@ -153,7 +156,7 @@ def _night_error(
         mae_days=mean_absolute_error(column("remaining_los_days"), actual),
         median_mae_days=mean_absolute_error(column(constant), actual),
         baseline_mae_days=mean_absolute_error(column("baseline_remaining_days"), actual) if has_baseline else None,
-        promised_mae_days=promised.get(known["model_version"].iloc[0]),
+        promised_mae_days=promised,
         coverage=interval_coverage(column("remaining_los_days_lower"), upper, actual),
     )
 

@@ -20,6 +20,8 @@ from medlstm.models.ensemble import Ensemble
 from medlstm.sequences import StaySequences
 from medlstm.subgroups import SubgroupScore, score_subgroups
 
+_DAYS_LOOKED_AT = 60
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -38,7 +40,15 @@ class Evaluation:
     coverage: float
     baseline_mae_days: float | None = None
     promised_mae_days: float | None = None
+    mae_days_ended_within: tuple[float | None, ...] = ()
     subgroups: tuple[SubgroupScore, ...] = ()
+
+    def mae_days_of_those_ended_within(self, days: int) -> float:
+        """The error where at most so many days remained: what a night so long ago can be held against now. That of all,
+        where no test stay tells or the days are more than were looked at."""
+        told = self.mae_days_ended_within
+        error = told[days - 1] if 1 <= days <= len(told) else None
+        return self.mae_days if error is None else error
 
 
 @dataclass(frozen=True)
@@ -99,13 +109,19 @@ def evaluate(
     elapsed, groups = elapsed_days(test, points), groups_at(points, test, network.spec)
     lower, upper = interval.bounds(predicted, elapsed, groups)
     whole = _evaluation(predicted, actual, points.stay, (lower, upper), baseline_median_days)
-    whole = replace(whole, promised_mae_days=promised)
+    errors = np.abs(predicted.days - actual)
+    whole = replace(whole, promised_mae_days=promised, mae_days_ended_within=_ended_within(errors, actual))
     held = (lower <= actual) & (actual <= upper)
-    subgroups = score_subgroups(groups, points.stay, elapsed, np.abs(predicted.days - actual), held)
+    subgroups = score_subgroups(groups, points.stay, elapsed, errors, held)
     if baseline is None:
         return replace(whole, subgroups=subgroups)
     usual = within_horizon(baseline.remaining(test.stays.iloc[points.stay], elapsed).median(), network.spec)
     return replace(whole, subgroups=subgroups, baseline_mae_days=mean_absolute_error(usual, actual))
+
+
+def _ended_within(errors: np.ndarray, actual_days: np.ndarray) -> tuple[float | None, ...]:
+    within = (actual_days <= days for days in range(1, _DAYS_LOOKED_AT + 1))
+    return tuple(float(errors[inside].mean()) if inside.any() else None for inside in within)
 
 
 def _promised_mae_days(

@@ -109,6 +109,38 @@ def test_a_group_whose_stays_scatter_more_gets_wider_bounds_and_its_coverage(kin
     assert widened["large"] == coverage(())["large"]
 
 
+@pytest.mark.parametrize("kind", ["point", "distribution"])
+def test_what_groups_are_widened_by_is_not_added_to_the_coverage_of_all(kind):
+    make = _points if kind == "point" else _exponential
+    rng = np.random.default_rng(1)
+    count = 24000
+    groups = pd.DataFrame({f"attribute {one}": rng.choice(["a", "b", "c"], count) for one in range(4)})
+    truth = rng.uniform(1, 6, count)
+    actual = np.minimum(truth * rng.lognormal(0, 0.4, count), 80)
+    # Every group is wide for no reason: a stay gets the widest of four.
+    widenings = tuple(
+        GroupWidening(name, group, -0.2 - 0.1 * place, 0.3 + 0.1 * place)
+        for name in groups for place, group in enumerate("abc")
+    )  # fmt: skip
+    given, rest = slice(0, 12000), slice(12000, None)
+    calibrated = (make(truth[given]), actual[given], np.zeros(12000), np.arange(12000), 0.9, widenings)
+
+    def coverage(interval):
+        lower, upper = interval.bounds(make(truth[rest]), np.zeros(12000), groups[rest])
+        return ((lower <= actual[rest]) & (actual[rest] <= upper)).mean()
+
+    assert coverage(calibrate(*calibrated, groups[given])) == pytest.approx(0.9, abs=0.01)
+    assert coverage(calibrate(*calibrated)) > 0.93
+
+
+def test_a_stay_that_ends_at_once_is_within_bounds_that_reach_down_to_nothing():
+    actual = np.where(np.arange(200) < 40, 0.0, 3.0)
+    interval = calibrate(_exponential(np.full(200, 3.0)), actual, np.zeros(200), np.arange(200), 0.9)
+    assert interval.lower_levels == (0.0,) * len(interval.lower_levels)
+    lower, _ = interval.bounds(_exponential(np.array([3.0])), np.zeros(1), pd.DataFrame(index=range(1)))
+    assert lower[0] == 0.0
+
+
 def test_a_stay_of_several_groups_gets_the_widest_bounds_of_theirs_and_a_group_that_is_unknown_none():
     widenings = [("ward", "a", -1.0, 0.0), ("sex", "f", -0.5, 2.0), ("gone", "x", -9.0, 9.0)]
     interval = DistributionInterval(0.9, (), (0.05,), (0.95,), tuple(GroupWidening(*one) for one in widenings))

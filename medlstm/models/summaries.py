@@ -87,10 +87,10 @@ def _statistics_at(observed: Observed, row: Tensor, step: Tensor) -> dict[str, T
     """Statistics over steps 0..step[m] of the stays at rows [m], each [m, V]; of no steps (step < 0) counts and totals
     are 0 and the rest has no meaning.
 
-    Where each stay is asked once, as in a night, sums and extremes of the whole are several times as fast as running
-    ones of which one is taken.
+    With no more points than stays, as in a night, which asks each once, sums and extremes of the whole are several
+    times as fast as running ones of which one is taken.
     """
-    if len(torch.unique(row)) < len(row):
+    if len(row) > len(observed.seen):
         at = step.clamp(min=0)
         running = _running(observed)
         running["change_spread"] = _change_spread(observed, running["count"])

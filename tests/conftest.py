@@ -8,12 +8,16 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Threads that wait for a core which other work has are many times slower than one; set before PyTorch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import flows  # noqa: F401  (before Prefect, whose settings are read when it is imported)
 
+# How long an example takes is the machine's matter, not the property's.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

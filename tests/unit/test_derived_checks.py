@@ -71,3 +71,10 @@ def test_a_step_outside_its_stay_stops(place):
         write_table(table.set_column(table.column_names.index("step"), "step", step), path)
     with pytest.raises(ContractStopped, match="sequences: rule step_outside_stay stops the night: 1 rows"):
         check_sequences(place, DAYS[0], CONFIG)
+
+
+def test_an_upper_bound_that_nobody_could_tell_is_allowed_and_one_that_is_wrong_is_not(tmp_path):
+    untold = {"remaining_los_days_upper": None}
+    check_predictions(_predictions(untold, untold), DAY, CONFIG, tmp_path)
+    with pytest.raises(ContractStopped):
+        check_predictions(_predictions(untold, {"remaining_los_days_upper": 1.0}), DAY, CONFIG, tmp_path)

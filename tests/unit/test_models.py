@@ -9,7 +9,7 @@ from medlstm.models.inputs import ClinicalInputs, unskewed
 from medlstm.models.member import StepNetwork, TableMember, TableRows
 from medlstm.models.names import model_names
 from medlstm.models.spec import ModelSpec
-from medlstm.models.summaries import BRANCH_STATISTICS, branch_summaries, table_features
+from medlstm.models.summaries import BRANCH_STATISTICS, TABLE_STATISTICS, branch_summaries, table_features
 
 NETWORKS = ("lstm", "lstm_attention", "cnn_lstm", "rnn", "gru", "mlp", "cnn")
 EDGES = (0.0, 0.5, 1.5, 3.0, 6.0, 12.0)
@@ -112,10 +112,30 @@ def test_summaries_so_far_by_hand():
     nothing = torch.zeros(1, 0, dtype=torch.float64)
     batch = values, nothing, torch.zeros(1, 0, dtype=torch.long), torch.full((1, 4), 5.0, dtype=torch.float64)
     row = table_features(inputs, batch, torch.zeros(4, dtype=torch.long), torch.arange(4))
-    # last, mean, minimum, maximum, spread, first, day mean, day change, age, count, elapsed hours
-    assert row[3].tolist() == pytest.approx([6, 4, 2, 6, 2, 2, 6, 2, 0, np.log(3), 5])
+    # last, mean, minimum, maximum, spread, first, day mean, day change, age, count, spread of changes, elapsed hours
+    assert row[3].tolist() == pytest.approx([6, 4, 2, 6, 2, 2, 6, 2, 0, np.log(3), nan, 5], nan_ok=True)
     assert torch.isnan(row[0, :8]).all()
     assert torch.isnan(row[2, 6])
+
+
+def test_the_spread_of_changes_is_that_of_the_differences_between_consecutive_values():
+    nan = float("nan")
+    series = [nan, 2.0, nan, 6.0, 5.0, nan, 1.0]
+    values = torch.tensor(series, dtype=torch.float64).view(1, -1, 1)
+    inputs = ClinicalInputs(1, 0, [], bin_hours=24).double()
+    nothing, codes = torch.zeros(1, 0, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.long)
+    batch = values, nothing, codes, torch.full((1, 7), 5.0, dtype=torch.float64)
+    column = TABLE_STATISTICS.index("change_spread")
+    # Many steps of one stay are summed up running, a single one as a whole.
+    running = table_features(inputs, batch, torch.zeros(7, dtype=torch.long), torch.arange(7))[:, column]
+    for step in range(7):
+        known = [one for one in series[: step + 1] if not np.isnan(one)]
+        alone = table_features(inputs, batch, torch.zeros(1, dtype=torch.long), torch.tensor([step]))[0, column]
+        for said in (running[step], alone):
+            if len(known) < 3:
+                assert torch.isnan(said)
+            else:
+                assert float(said) == pytest.approx(np.diff(known).std())
 
 
 def test_branch_summaries_do_not_depend_on_how_often_the_same_was_measured():

@@ -156,7 +156,13 @@ def stored_predictions(workspace: Workspace, config: Config, truth: pd.DataFrame
 def boosting_alone(workspace: Workspace, config: Config) -> Workspace:
     """A workspace beside the given one with the same lake, whose nights were trained and scored with `gbm` alone."""
     other = Workspace(workspace.root.with_name(workspace.root.name + "-gbm"))
-    alone = config.model_copy(update={"model": config.model.model_copy(update={"name": "gbm"})})
+    # Reasons take most of a night's scoring and say nothing of how right it is.
+    alone = config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"name": "gbm"}),
+            "scoring": config.scoring.model_copy(update={"top_reasons": 0}),
+        }
+    )
     shutil.rmtree(other.root, ignore_errors=True)
     (other.root / "lake").mkdir(parents=True)
     for path in (workspace.root / "lake").iterdir():

@@ -28,7 +28,7 @@ from scores import write
 
 from medlstm import metrics
 from medlstm.batches import NightlyPoints, arrange, elapsed_days, nightly_points, predict
-from medlstm.cohort import epoch_us
+from medlstm.cohort import epoch_us, instant_us
 from medlstm.config import Config, load_config
 from medlstm.ensembling import split_of
 from medlstm.lake import Workspace, partition_dates, partition_file, read_table
@@ -141,8 +141,8 @@ def stored_predictions(workspace: Workspace, config: Config, truth: pd.DataFrame
     for day in partition_dates(workspace.predictions):
         night = read_table(partition_file(workspace.predictions, day, key="as_of")).to_pandas()
         stays = load_sequences(workspace.sequences(day)).stays.set_index("stay_id")
-        cutoff_us = pd.Timestamp(config.cutoff_instant(day)).tz_convert("UTC").as_unit("us").value
-        lasted = (cutoff_us - epoch_us(stays.loc[night["stay_id"], "admitted_at"])) / _MICROSECONDS_PER_DAY
+        admitted_us = epoch_us(stays.loc[night["stay_id"], "admitted_at"])
+        lasted = (instant_us(config.cutoff_instant(day)) - admitted_us) / _MICROSECONDS_PER_DAY
         los = truth.loc[night["stay_id"], "los_days"].to_numpy()
         nights.append(
             night.assign(

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from medlstm.cohort import epoch_us
+from medlstm.cohort import epoch_us, instant_us
 from medlstm.models.distribution import RemainingStay
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.member import Member, Prediction
@@ -250,8 +250,7 @@ def nightly_points(sequences: StaySequences, cutoff: datetime) -> NightlyPoints:
     if sequences.single_step:
         every = np.arange(len(sequences))
         return NightlyPoints(every, np.zeros(len(sequences), dtype=np.int64), duration / 24)
-    cutoff_us = pd.Timestamp(cutoff).tz_convert("UTC").as_unit("us").value
-    hours_before = (cutoff_us - epoch_us(sequences.stays["admitted_at"])) / _MICROSECONDS_PER_HOUR
+    hours_before = (instant_us(cutoff) - epoch_us(sequences.stays["admitted_at"])) / _MICROSECONDS_PER_HOUR
     first_night = np.mod(hours_before, 24)
     nights = np.maximum(np.ceil((duration - first_night) / 24), 0).astype(np.int64)
     stay = np.repeat(np.arange(len(sequences)), nights)

@@ -80,7 +80,7 @@ def _newest_stays(workspace: Workspace, as_of: date, cutoff: datetime, config: C
         order by stay_id
     """
     with connect(workspace, config.workspace.memory_limit_gb / 2) as database:
-        parameters = {"paths": [str(path) for path in partitions], "cutoff": _epoch_us(cutoff)}
+        parameters = {"paths": [str(path) for path in partitions], "cutoff": instant_us(cutoff)}
         stays = database.sql(query, params=parameters).to_arrow_table().to_pandas()
     # DuckDB hands timestamps over in the machine's own zone.
     return stays.assign(**{name: stays[name].dt.tz_convert("UTC") for name in ("admitted_at", "discharged_at")})
@@ -115,8 +115,9 @@ def _unit_hash(patient_id: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _epoch_us(moment: datetime) -> int:
-    return pd.Timestamp(moment).tz_convert("UTC").as_unit("us").value
+def instant_us(moment: datetime) -> int:
+    """An aware moment as microseconds since 1970; `Timestamp.value` would be nanoseconds, whatever the unit."""
+    return int(pd.Timestamp(moment).tz_convert("UTC").as_unit("us").to_datetime64().astype("int64"))
 
 
 def epoch_us(moments: pd.Series) -> np.ndarray:

@@ -1,4 +1,5 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -134,3 +135,20 @@ def test_metrics_refuse_shapes_that_would_broadcast():
         mean_absolute_error(np.zeros(3), np.zeros((3, 1)))
     assert mean_absolute_error(np.array([1.0, 2.0]), np.array([2.0, 4.0])) == 1.5
     assert interval_coverage(np.array([0.0, 0.0]), np.array([1.0, 1.0]), np.array([1.0, 2.0])) == 0.5
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("hour", [7, 24])
+def test_nightly_points_are_at_the_cutoffs_of_the_workspaces_own_zone(zone, hour):
+    cutoff = datetime(2026, 1, 10 + hour // 24, hour % 24, tzinfo=ZoneInfo(zone))
+    sequences = _sequences([100.0, 30.0, 9.0])
+    points = nightly_points(sequences, cutoff)
+    admitted = datetime(2026, 1, 2, 18, tzinfo=UTC)
+    expected = []
+    for stay, duration in enumerate([100.0, 30.0, 9.0]):
+        for days in range(30, -1, -1):
+            lasted = (cutoff - timedelta(days=days) - admitted).total_seconds() / 3600
+            # A step must have closed by the night, and the stay still be going on.
+            if 0 <= lasted < duration:
+                expected.append((stay, max(int(lasted), 1) - 1))
+    assert list(zip(points.stay.tolist(), points.step.tolist(), strict=True)) == expected

@@ -56,6 +56,14 @@ def workspace(tmp_path):
     return place
 
 
+def test_an_admission_planned_for_after_the_cutoff_is_no_stay_yet(workspace, config):
+    just, later = datetime(2026, 1, 2, 23, 59), datetime(2026, 1, 3, 0, 0)
+    rows = [("a", "p1", MIDNIGHT, None, None), ("just", "p8", just, None, None), ("later", "p9", later, None, None)]
+    _land_stays(workspace, DAY_2, rows)
+    assert list(load_cohort(workspace, DAY_2, config).frame["stay_id"]) == ["a", "b", "just"]
+    assert "later" in set(load_cohort(workspace, date(2026, 1, 3), config).frame["stay_id"])
+
+
 def test_open_stay_is_censored_at_the_cutoff_and_discharge_is_known_the_night_after(workspace, config):
     first = load_cohort(workspace, DAY_1, config).frame
     assert list(first["is_open"]) == [True, True]

@@ -62,11 +62,15 @@ class ContractsSection(Section):
 
 
 class SequencesSection(Section):
-    """`steps = "single"` is for data with no time column: one step per stay, at admission."""
+    """`steps = "single"` is for data with no time column: one step per stay, at admission.
+
+    A stay that lasts longer than `max_hours` is cut to its newest hours. Keep it longer than stays last: of a stay that
+    has ended, training would see which hours are missing, and so how long it went on, which no night can know.
+    """
 
     steps: Literal["binned", "single"] = "binned"
     bin_hours: Annotated[int, Field(ge=1, le=24)] = 1
-    max_hours: Annotated[int, Field(ge=1, le=8760)] = 336
+    max_hours: Annotated[int, Field(ge=1, le=8760)] = 8760
     shards: Annotated[int, Field(ge=1, le=1024)] = 4
 
 

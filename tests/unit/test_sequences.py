@@ -102,3 +102,19 @@ def _value(night, stay_id, step, variable):
     index = pd.Index(night.stays["stay_id"]).get_loc(stay_id)
     row = (night.stay == index) & (night.step == step)
     return night.values[row, night.variables.index(variable)][0]
+
+
+def test_by_default_a_long_stay_that_has_ended_keeps_its_first_hours_as_the_nights_during_it_did(tmp_path, config):
+    """Cut to its newest hours it would lack what every night saw, and the lack would tell how long it went on."""
+    place, admitted = Workspace(tmp_path), datetime(2026, 1, 1, 8)
+    _land_stays(place, DAY_1, [("long", "p1", admitted, None, None)])
+    _land_observations(place, DAY_1, [("long", admitted + timedelta(hours=1), "hr", 80.0)])
+    during, after = date(2026, 1, 20), date(2026, 2, 20)
+    build_sequences(place, during, config, "all")
+    _land_stays(place, after, [("long", "p1", admitted, datetime(2026, 2, 18, 8), False)])
+    build_sequences(place, after, config, "all")
+    then, later = (load_sequences(place.sequences(day)) for day in (during, after))
+    assert then.first_bin.tolist() == later.first_bin.tolist() == [0]
+    assert then.step.tolist() == later.step.tolist() == [1]
+    np.testing.assert_array_equal(then.values, later.values)
+    assert later.steps[0] > then.steps[0] > 400

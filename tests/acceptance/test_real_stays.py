@@ -21,7 +21,7 @@ def replayed(physionet2012, medlstm, prefect_api, tmp_path_factory):
 
 def _night(medlstm, prefect_api, folder, **variables):
     done = medlstm("nightly", "--workspace", "w", "--as-of", NIGHT, "--json", cwd=folder, PREFECT_API_URL=prefect_api,
-                   MEDLSTM_TRAINING__MAX_EPOCHS="5", **variables)  # fmt: skip
+                   MEDLSTM_TRAINING__MAX_EPOCHS="5", MEDLSTM_MODEL__MEMBERS="2", **variables)  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from medlstm.batches import NightlyPoints
 from medlstm.config import Config, parse_config
@@ -39,7 +38,7 @@ def saved_and_loaded(fitted: FittedModel, test: StaySequences, points: NightlyPo
     read from its folder."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
-        judged = judge_model(fitted, test, points, torch.device("cpu"))
+        judged = judge_model(fitted, test, points)
         record = save_model(workspace, judged, date(2026, 1, 1), promoted=True, note="benchmark")
         return load_network(workspace, record)
 

@@ -155,6 +155,14 @@ class Predictions:
         """The mean of the distribution, or the point where there is none."""
         return self.days if self.remaining is None else self.remaining.mean()
 
+    def at(self, rows: np.ndarray) -> "Predictions":
+        """What is said at some of the points [k]."""
+        return Predictions(
+            self.days[rows],
+            None if self.remaining is None else self.remaining.at(rows),
+            None if self.mortality is None else self.mortality[rows],
+        )
+
     def after(self, passed_days: np.ndarray) -> "Predictions":
         """What remains, given that so many days [m] more have passed and the stay has not ended."""
         if not passed_days.any():

@@ -17,7 +17,7 @@ from medlstm.batches import NightlyPoints, Predictions, arrange, died, elapsed_d
 from medlstm.config import Config
 from medlstm.devices import choose_device, cpu_threads
 from medlstm.errors import ModelUnavailable
-from medlstm.fitting import fit_spec
+from medlstm.fitting import fit_buffers, fit_spec, set_buffers
 from medlstm.folds import assign_windows, window_count
 from medlstm.gradient import EpochLoss, Progress
 from medlstm.intervals import GroupWidening, Interval, calibrate, group_widenings, interval_scores
@@ -75,11 +75,19 @@ class FittedModel:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What every member trains on, and what all share."""
+class _Design:
+    """What all members share: architecture and inputs, sizes, and the buffers of their input layers."""
 
     spec: ModelSpec
     sizes: Sizes
+    buffers: dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What every member trains on, and what all share."""
+
+    design: _Design
     members: list[MemberStays]
     windows: int
     calibration: StaySequences
@@ -100,7 +108,7 @@ def fit_model(
     few discharged stays, and MedlstmError when the loss is not finite.
     """
     plan = _plan(sequences, points_of, config)
-    logger.info("training on %d stays: %s", plan.training_stays, plan.sizes)
+    logger.info("training on %d stays: %s", plan.training_stays, plan.design.sizes)
     started = time.monotonic()
     network, losses, late = _fit_members(plan, config, on_epoch)
     return _finished(plan, network, points_of, config, losses, late, time.monotonic() - started)
@@ -113,7 +121,7 @@ def fit_blend(
     plan = _plan(sequences, points_of, config.model_copy(update={"model": config.model.model_copy(
         update={"name": "blend"})}))  # fmt: skip
     started = time.monotonic()
-    network = Ensemble(plan.spec)
+    network = Ensemble(plan.design.spec)
     for member, one, other in zip(network.each(), first.network.each(), second.network.each(), strict=True):
         assert isinstance(member, BlendMember)
         member.parts = nn.ModuleList([one, other])
@@ -161,7 +169,8 @@ def _plan(sequences: StaySequences, points_of: PointsOf, config: Config) -> _Pla
     core = sequences.select(pool & (window < 0))
     core_points = points_of(core)
     spec = fit_spec(core, core_points, config, sizes)
-    days, censored, _ = targets(arrange(core, spec), core_points, spec)
+    arranged = arrange(core, spec)
+    days, censored, _ = targets(arranged, core_points, spec)
     known = points_known(core_points, core, spec.horizon_days)
     trained = sequences.select(pool & ((window != 0) | (windows > 1)))
 
@@ -174,8 +183,7 @@ def _plan(sequences: StaySequences, points_of: PointsOf, config: Config) -> _Pla
 
     stays = [own(position) for position in range(windows)]
     return _Plan(
-        spec=spec,
-        sizes=sizes,
+        design=_Design(spec, sizes, fit_buffers(arranged)),
         members=[stays[position % windows] for position in range(spec.members)],
         windows=windows,
         calibration=split_of(sequences, "calibration"),
@@ -205,22 +213,22 @@ def _fit_members(
 ) -> tuple[Ensemble, tuple[EpochLoss, ...], bool]:
     """Every member from its own seed, so that it is the same in whichever process it is fitted; the time allowed is
     shared out evenly. With several processes the epochs of a member are told when it is done."""
-    network = Ensemble(plan.spec)
+    network = Ensemble(plan.design.spec)
     network.usual_survival.copy_(plan.usual_survival)
     steps = int(plan.members[0].training.sequences.steps.sum())
-    processes = processes_for(steps, plan.spec.members, plan.device, config)
-    share_seconds = config.training.max_minutes * 60 * processes / plan.spec.members
+    processes = processes_for(steps, plan.design.spec.members, plan.device, config)
+    share_seconds = config.training.max_minutes * 60 * processes / plan.design.spec.members
     losses: list[EpochLoss] = []
     late = False
     if processes == 1:
         for position, own in enumerate(plan.members):
             network.members[position], history, cut_short = _fit_one(
-                plan.spec, own, config, plan.sizes, plan.device, position, share_seconds, on_epoch
+                plan.design, own, config, plan.device, position, share_seconds, on_epoch
             )
             losses, late = losses + history, late or cut_short
     else:
         fits = (
-            delayed(_fit_apart)(plan.spec, own, config, plan.sizes, position, share_seconds)
+            delayed(_fit_apart)(plan.design, own, config, position, share_seconds)
             for position, own in enumerate(plan.members)
         )
         done = Parallel(n_jobs=processes, return_as="generator", pre_dispatch=processes, mmap_mode="c")(fits)
@@ -229,16 +237,15 @@ def _fit_members(
             losses, late = losses + history, late or cut_short
             if on_epoch:
                 for loss in history:
-                    on_epoch(loss, plan.sizes)
+                    on_epoch(loss, plan.design.sizes)
     fit_blend_weights(network.each(), plan.members, plan.windows, plan.device)
     return network, tuple(losses), late
 
 
 def _fit_one(
-    spec: ModelSpec,
+    design: _Design,
     own: MemberStays,
     config: Config,
-    sizes: Sizes,
     device: torch.device,
     position: int,
     share_seconds: float,
@@ -246,19 +253,21 @@ def _fit_one(
 ) -> tuple[Member, list[EpochLoss], bool]:
     with torch.random.fork_rng():
         torch.manual_seed(config.training.seed * 1000 + position)
-        member = build_member(spec)
+        member = build_member(design.spec)
+        for part in member.each_part():
+            set_buffers(part.inputs, design.buffers)
         deadline = time.monotonic() + share_seconds
-        history, late = fit_member(member, own, config, sizes, device, position, deadline, on_epoch)
+        history, late = fit_member(member, own, config, design.sizes, device, position, deadline, on_epoch)
     return member, history, late
 
 
 def _fit_apart(
-    spec: ModelSpec, own: MemberStays, config: Config, sizes: Sizes, position: int, share_seconds: float
+    design: _Design, own: MemberStays, config: Config, position: int, share_seconds: float
 ) -> tuple[bytes, list[EpochLoss], bool]:
     """One member in a process of its own, on one thread; its weights as safetensors."""
     with cpu_threads(1):
         member, history, late = _fit_one(
-            spec, own, config, sizes, torch.device("cpu"), position, share_seconds, None
+            design, own, config, torch.device("cpu"), position, share_seconds, None
         )
     return safetensors.torch.save(member.state_dict()), history, late
 
@@ -274,7 +283,7 @@ def _finished(
 ) -> FittedModel:
     """Sharpen, calibrate, and judge each window's stays by the member that did not train on them."""
     if config.model.sharpness is None:
-        network.spec = plan.spec.model_copy(update={"sharpness": _fitted_sharpness(plan, network, points_of)})
+        network.spec = plan.design.spec.model_copy(update={"sharpness": _fitted_sharpness(plan, network, points_of)})
     spec = network.spec
     asked = points_known(points_of(plan.calibration), plan.calibration, spec.horizon_days)
     predicted = predict(network, arrange(plan.calibration, spec), asked, plan.device)
@@ -290,7 +299,7 @@ def _finished(
     )  # fmt: skip
     return FittedModel(
         spec=spec,
-        sizes=plan.sizes,
+        sizes=plan.design.sizes,
         network=network.to("cpu"),
         interval=interval,
         baseline_median_days=plan.baseline_median_days,
@@ -306,11 +315,11 @@ def _finished(
 
 def _fitted_sharpness(plan: _Plan, network: Ensemble, points_of: PointsOf) -> float:
     """From calibration stays, open ones included: the only ones that no member was trained on."""
-    stays, points = arrange(plan.calibration, plan.spec), points_of(plan.calibration)
+    stays, points = arrange(plan.calibration, plan.design.spec), points_of(plan.calibration)
     predicted = predict(network, stays, points, plan.device)
     if predicted.remaining is None:
         return 1.0
-    days, censored, _ = targets(stays, points, plan.spec)
+    days, censored, _ = targets(stays, points, plan.design.spec)
     return fit_sharpness(predicted.remaining, plan.usual_survival.numpy(), days, censored, points.stay)
 
 

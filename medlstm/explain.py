@@ -24,14 +24,13 @@ def occlusion_contributions(
     names = (*spec.variables, *spec.numeric, *spec.categories)
     device = torch.device("cpu") if device.type == "mps" else device
     light = deepcopy(network).to(device, torch.float32).eval()
-    parts = light.each_part()
     hidings = _hidings(stays, network)
     known = [_known(stays, network, column)[points.stay] for column in range(len(names))]
     contributions = np.zeros((len(points.stay), len(names)))
     with torch.inference_mode():
         for within, batch, row, step in batches_at(stays, points, device):
-            prepared = [part.prepare(batch.inputs, row, step) for part in parts]
-            whole = days_of(spec, light.joined([part.answer(one) for part, one in zip(parts, prepared, strict=True)]))
+            prepared = light.prepare(batch.inputs, row, step)
+            whole = days_of(spec, light.answer(prepared))
             for column in range(len(names)):
                 # Hiding what a stay never had changes nothing: such stays are not computed again.
                 affected = np.flatnonzero(known[column][within])
@@ -39,10 +38,9 @@ def occlusion_contributions(
                     continue
                 some = [one.of(torch.from_numpy(affected).to(device)) for one in prepared]
                 for share, hidden in hidings[column]:
-                    for part, one in zip(parts, some, strict=True):
-                        part.hide(one, hidden)
-                    said = light.joined([part.answer(one) for part, one in zip(parts, some, strict=True)])
-                    contributions[within[affected], column] += share * (whole[affected] - days_of(spec, said))
+                    light.hide(some, hidden)
+                    said = days_of(spec, light.answer(some))
+                    contributions[within[affected], column] += share * (whole[affected] - said)
     return names, contributions
 
 

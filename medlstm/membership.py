@@ -7,7 +7,6 @@ import torch
 
 from medlstm.batches import NightlyPoints, Predictions, Stays, batches_at, died, predict
 from medlstm.config import Config, TrainingSection
-from medlstm.fitting import fit_buffers, set_buffers
 from medlstm.gradient import EpochLoss, GradientFit, Progress
 from medlstm.models.augmentation import rare_variables, sampled_less_often
 from medlstm.models.blending import BlendMember
@@ -42,10 +41,7 @@ def fit_member(
     on_epoch: Progress | None,
 ) -> tuple[list[EpochLoss], bool]:
     """Fit a member on the CPU in place (what learns by gradient visits the device); gives the losses of what learns by
-    gradient, and whether the deadline cut it short.
-
-    The input layer's buffers come from the member's own training stays.
-    """
+    gradient, and whether the deadline cut it short. Its input layers are set already (`fit_buffers`)."""
     if isinstance(member, BlendMember):
         history: list[EpochLoss] = []
         late = False
@@ -53,7 +49,6 @@ def fit_member(
             losses, cut_short = fit_member(part, stays, config, sizes, device, position, deadline, on_epoch)
             history, late = history + losses, late or cut_short
         return history, late
-    set_buffers(member.inputs, fit_buffers(stays.training))
     if isinstance(member, StepNetwork):
         member.to(device)
         fit = GradientFit(

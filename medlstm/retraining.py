@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
+from medlstm.batches import arrange, predict
 from medlstm.config import Config
 from medlstm.derived_checks import check_sequences
 from medlstm.devices import choose_device, cpu_threads
@@ -62,7 +63,9 @@ def _judge_champion(workspace: Workspace, as_of: date, config: Config, challenge
     record = champion(workspace, as_of)
     if record is None:
         return None
+    test, points = challenger.test_stays, challenger.test_points
+    device = choose_device(config.training.device)
+    answers = predict(load_network(workspace, record), arrange(test, record.spec), points, device)
     return evaluate(
-        load_network(workspace, record), record.interval, record.baseline_median_days, record.baseline,
-        challenger.test_stays, challenger.test_points, choose_device(config.training.device),
-    )  # fmt: skip
+        answers, record.spec, record.interval, record.baseline_median_days, record.baseline, test, points
+    )

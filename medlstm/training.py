@@ -9,14 +9,13 @@ import torch
 from medlstm.baseline import KaplanMeierBaseline
 from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, nightly_points, predict
 from medlstm.config import Config
-from medlstm.devices import choose_device
 from medlstm.ensembling import FittedModel, fit_model, groups_at, points_known, split_of, within_horizon
 from medlstm.errors import ModelUnavailable
 from medlstm.gradient import Progress
 from medlstm.intervals import Interval
 from medlstm.membership import is_known
 from medlstm.metrics import interval_coverage, mean_absolute_error
-from medlstm.models.ensemble import Ensemble
+from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
 from medlstm.subgroups import SubgroupScore, score_subgroups
 
@@ -54,13 +53,14 @@ class Evaluation:
 @dataclass(frozen=True)
 class TrainedModel:
     """A fitted model and how it did: `validation` judges each member on the stays that it stopped on, `test` the whole
-    on `test_stays` at `test_points`, at which a saved model is asked again."""
+    on `test_stays` at `test_points`, where it gave `test_answers` on the CPU and a saved model must give them again."""
 
     fitted: FittedModel
     validation: Evaluation
     test: Evaluation
     test_stays: StaySequences
     test_points: NightlyPoints
+    test_answers: Predictions
 
 
 def train_model(
@@ -75,38 +75,38 @@ def train_model(
     if test.stays["is_open"].all():
         raise ModelUnavailable("no discharged stay fell into the split test: wait for more nights")
     fitted = fit_model(sequences, lambda stays: nightly_points(stays, cutoff), config, on_epoch)
-    return judge_model(fitted, test, nightly_points(test, cutoff), choose_device(config.training.device))
+    return judge_model(fitted, test, nightly_points(test, cutoff))
 
 
-def judge_model(
-    fitted: FittedModel, test: StaySequences, points: NightlyPoints, device: torch.device
-) -> TrainedModel:
+def judge_model(fitted: FittedModel, test: StaySequences, points: NightlyPoints) -> TrainedModel:
     """How a fitted model does at the points of stays that nothing was fitted on, open ones included.
 
     Raises ModelUnavailable where none of the points is of a stay that has ended.
     """
+    answers = predict(fitted.network, arrange(test, fitted.spec), points, torch.device("cpu"))
     tested = evaluate(
-        fitted.network, fitted.interval, fitted.baseline_median_days, fitted.baseline, test, points, device
+        answers, fitted.spec, fitted.interval, fitted.baseline_median_days, fitted.baseline, test, points
     )
-    return TrainedModel(fitted, _judge_out_of_fold(fitted), tested, test, points)
+    return TrainedModel(fitted, _judge_out_of_fold(fitted), tested, test, points, answers)
 
 
 def evaluate(
-    network: Ensemble,
+    answers: Predictions,
+    spec: ModelSpec,
     interval: Interval,
     baseline_median_days: float,
     baseline: KaplanMeierBaseline | None,
     test: StaySequences,
     points: NightlyPoints,
-    device: torch.device,
 ) -> Evaluation:
-    """MAE in days beside the constant median's and the baseline's, and the coverage of the intervals, at those of the
-    points whose remaining days are known and in groups of the stays; and what is promised, from all points."""
-    promised = _promised_mae_days(network, test, points, device)
-    points = points_known(points, test, network.spec.horizon_days)
-    predicted = predict(network, arrange(test, network.spec), points, device)
-    actual = within_horizon(points.remaining_days, network.spec)
-    elapsed, groups = elapsed_days(test, points), groups_at(points, test, network.spec)
+    """MAE in days of the answers at the points beside the constant median's and the baseline's, and the coverage of the
+    intervals, where the remaining days are known and in groups of the stays; and what is promised, from all points."""
+    promised = _promised_mae_days(answers, spec, test, points)
+    known = is_known(points, test, spec.horizon_days)
+    predicted = answers.at(np.flatnonzero(known))
+    points = points_known(points, test, spec.horizon_days)
+    actual = within_horizon(points.remaining_days, spec)
+    elapsed, groups = elapsed_days(test, points), groups_at(points, test, spec)
     lower, upper = interval.bounds(predicted, elapsed, groups)
     whole = _evaluation(predicted, actual, points.stay, (lower, upper), baseline_median_days)
     errors = np.abs(predicted.days - actual)
@@ -115,7 +115,7 @@ def evaluate(
     subgroups = score_subgroups(groups, points.stay, elapsed, errors, held)
     if baseline is None:
         return replace(whole, subgroups=subgroups)
-    usual = within_horizon(baseline.remaining(test.stays.iloc[points.stay], elapsed).median(), network.spec)
+    usual = within_horizon(baseline.remaining(test.stays.iloc[points.stay], elapsed).median(), spec)
     return replace(whole, subgroups=subgroups, baseline_mae_days=mean_absolute_error(usual, actual))
 
 
@@ -125,16 +125,15 @@ def _ended_within(errors: np.ndarray, actual_days: np.ndarray) -> tuple[float | 
 
 
 def _promised_mae_days(
-    network: Ensemble, test: StaySequences, points: NightlyPoints, device: torch.device
+    answers: Predictions, spec: ModelSpec, test: StaySequences, points: NightlyPoints
 ) -> float | None:
     """None of a model that gives no distribution, which cannot tell what it expects of open stays."""
-    predicted = predict(network, arrange(test, network.spec), points, device)
-    if predicted.remaining is None:
+    if answers.remaining is None:
         return None
-    so_far = within_horizon(points.remaining_days, network.spec)
-    known = is_known(points, test, network.spec.horizon_days)
-    expected = predicted.remaining.after(so_far).expected_error(predicted.days - so_far)
-    return float(np.where(known, np.abs(predicted.days - so_far), expected).mean())
+    so_far = within_horizon(points.remaining_days, spec)
+    known = is_known(points, test, spec.horizon_days)
+    expected = answers.remaining.after(so_far).expected_error(answers.days - so_far)
+    return float(np.where(known, np.abs(answers.days - so_far), expected).mean())
 
 
 def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:

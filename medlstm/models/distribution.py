@@ -25,6 +25,10 @@ class RemainingStay:
         if self.survival.ndim != 2 or self.survival.shape[1] != len(self.edges_days):
             raise ValueError(f"survival {self.survival.shape} does not fit {len(self.edges_days)} edges")
 
+    def at(self, rows: np.ndarray) -> "RemainingStay":
+        """Some of the predictions [k]."""
+        return RemainingStay(self.edges_days, self.tail_days, self.survival[rows])
+
     def median(self) -> np.ndarray:
         """Median remaining days [m]."""
         return self.quantile(0.5)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medlstm.models.inputs import RawBatch
-from medlstm.models.member import Member, Part, Prediction
+from medlstm.models.inputs import Hidden, RawBatch
+from medlstm.models.member import Member, Part, Prediction, Prepared
 from medlstm.models.names import model_names
 from medlstm.models.spec import ModelSpec
 
@@ -50,7 +50,35 @@ class Ensemble(nn.Module):
 
     def at(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prediction:
         """Predictions at steps [m] of the stays at rows [m] of a batch."""
-        return self.joined([part.answer(part.prepare(batch, row, step)) for part in self.each_part()])
+        return self.answer(self.prepare(batch, row, step))
+
+    def prepare(self, batch: RawBatch, row: Tensor, step: Tensor) -> list[Prepared]:
+        """Features at steps [m] of the stays at rows [m] of a batch, once for all parts that take the same."""
+        return [group[0].prepare(batch, row, step) for group in self._parts_by_features()]
+
+    def answer(self, prepared: list[Prepared]) -> Prediction:
+        """Predictions at the points."""
+        said = {
+            part: part.answer(features)
+            for group, features in zip(self._parts_by_features(), prepared, strict=True)
+            for part in group
+        }
+        return self.joined([said[part] for part in self.each_part()])
+
+    def hide(self, prepared: list[Prepared], hidden: Hidden) -> None:
+        """Let the features be those of stays of which the input is not known."""
+        for group, features in zip(self._parts_by_features(), prepared, strict=True):
+            group[0].hide(features, hidden)
+
+    def _parts_by_features(self) -> list[list[Part]]:
+        groups: list[list[Part]] = []
+        for part in self.each_part():
+            alike = next((group for group in groups if part.takes_features_of(group[0])), None)
+            if alike is None:
+                groups.append([part])
+            else:
+                alike.append(part)
+        return groups
 
     def each_part(self) -> list[Part]:
         """The parts of all members, in their order."""

@@ -59,6 +59,15 @@ class RawInputs(nn.Module):
         for name, fill in (("static_mean", 0.0), ("static_scale", 1.0), ("static_median", 0.0)):
             self.register_buffer(name, torch.full((numeric,), fill))
 
+    def equals(self, other: "RawInputs") -> bool:
+        """Whether the other layer makes the very same of all inputs."""
+        return (
+            type(self) is type(other)
+            and self.bin_hours == other.bin_hours
+            and self.category_sizes == other.category_sizes
+            and all(torch.equal(mine, theirs) for mine, theirs in zip(self.buffers(), other.buffers(), strict=True))
+        )
+
     def _scaled(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Clipped, unskewed and scaled values, 0 (the mean) where nothing was observed; and where something was."""
         seen = ~torch.isnan(values)

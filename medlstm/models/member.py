@@ -93,6 +93,10 @@ class Part(Member):
         """Let the features be those of stays of which the input is not known."""
         raise NotImplementedError
 
+    def takes_features_of(self, other: "Part") -> bool:
+        """Whether `other` prepares the very features that this part does, so that they are computed but once."""
+        raise NotImplementedError
+
     def each_part(self) -> "tuple[Part, ...]":
         return (self,)
 
@@ -158,6 +162,11 @@ class StepNetwork(Part):
         if summary is not None:
             first = BRANCH_STATISTICS * variables
             self.inputs.hide_static(summary[:, first : first + self.inputs.static_features], hidden)
+
+    def takes_features_of(self, other: Part) -> bool:
+        if not isinstance(other, StepNetwork) or (self.branch is None) != (other.branch is None):
+            return False
+        return self.inputs.equals(other.inputs)
 
     def _features(
         self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor
@@ -228,6 +237,11 @@ class TableMember(Part):
     def answer(self, prepared: Prepared) -> Prediction:
         assert prepared.summary is not None
         return self.predict_rows(prepared.summary)
+
+    def takes_features_of(self, other: Part) -> bool:
+        if not isinstance(other, TableMember) or self.spec.table_statistics != other.spec.table_statistics:
+            return False
+        return self.inputs.equals(other.inputs)
 
     def hide(self, prepared: Prepared, hidden: Hidden) -> None:
         assert prepared.summary is not None

@@ -108,7 +108,8 @@ def _in_memory(name, head, inputs):
     )  # fmt: skip
     nothing = Evaluation(60, 60, 1.0, 2.0, 0.9)
     others = _stays(seed=1)
-    return TrainedModel(fitted, nothing, nothing, others, _points(others))
+    answers = predict(network, arrange(others, network.spec), _points(others), torch.device("cpu"))
+    return TrainedModel(fitted, nothing, nothing, others, _points(others), answers)
 
 
 def _assert_same(mine, theirs):
@@ -151,6 +152,37 @@ def test_predicting_leaves_the_network_as_it_was():
     for name, one in model.fitted.network.state_dict().items():
         assert one.dtype == before[name][0]
         assert one.equal(before[name][1])
+
+
+@pytest.mark.parametrize("name", ["lstm", "gbm", "ridge", "blend"])
+def test_features_that_parts_share_are_those_of_each_alone(name, monkeypatch):
+    model = _in_memory(name, "hazard", "clinical")
+    network, stays = model.fitted.network, arrange(model.test_stays, model.fitted.spec)
+    computed = []
+    for part_class in {type(part) for part in network.each_part()}:
+        def prepare(self, *arguments, original=part_class.prepare):
+            computed.append(self)
+            return original(self, *arguments)
+
+        monkeypatch.setattr(part_class, "prepare", prepare)
+
+    def asked():
+        computed.clear()
+        answers = predict(network, stays, model.test_points, torch.device("cpu"))
+        return answers, len(computed)
+
+    together, once = asked()
+    assert once == len({type(part) for part in network.each_part()})
+    with monkeypatch.context() as apart:
+        for part_class in {type(part) for part in network.each_part()}:
+            apart.setattr(part_class, "takes_features_of", lambda self, other: False)
+        alone, each = asked()
+    assert each == len(network.each_part()) > once
+    _assert_same(together, alone)
+    network.each_part()[0].inputs.mean.add_(0.5)
+    changed, twice = asked()
+    assert twice == once + 1
+    assert (changed.days != together.days).any()
 
 
 def _sorted_categories(spec):

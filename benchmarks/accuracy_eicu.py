@@ -141,7 +141,7 @@ def hours_of(labelled: LabelledHours, chosen: np.ndarray) -> LabelledHours:
 def fit_all(training: StaySequences, config: Config) -> dict[str, FittedModel]:
     """Every model on the same stays."""
     fitted = {name: fit_model(training, learning_points, named(config, name)) for name in NAMES}
-    fitted["blend"] = fit_blend(fitted["lstm"], fitted["gbm"], training, learning_points, config)
+    fitted["blend"] = fit_blend(fitted, training, learning_points, config)
     return fitted
 
 

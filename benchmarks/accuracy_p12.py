@@ -97,9 +97,9 @@ def run(folder: Path, train: list[str], test: list[str], seeds: int) -> dict[str
 
 def fit_all(training: StaySequences, config: Config) -> dict[str, FittedModel]:
     """Every model on the same stays."""
-    names = ("lstm", "gbm", "ridge", "median")
+    names = ("lstm", "gbm", "aft", "ridge", "median")
     fitted = {name: fit_model(training, at_48_hours, named(config, name)) for name in names}
-    fitted["blend"] = fit_blend(fitted["lstm"], fitted["gbm"], training, at_48_hours, config)
+    fitted["blend"] = fit_blend(fitted, training, at_48_hours, config)
     tutorial = tomllib.loads((files("medlstm") / "templates" / "tutorial.toml").read_text(encoding="utf-8"))
     fitted["lstm_tutorial"] = fit_model(training, at_48_hours, settings(FEATURES, 1, tutorial))
     return fitted
@@ -171,7 +171,8 @@ def score1_threshold(model: FittedModel) -> float:
     """The threshold that did best on training stays, each by the member that was not trained on it."""
     said = [(one.predictions.mortality, one.died) for one in model.out_of_fold if one.predictions.mortality is not None]
     risk, died = (np.concatenate(parts) for parts in zip(*said, strict=True))
-    return metrics.best_score1_threshold(risk, died == 1)
+    known = ~np.isnan(died)
+    return metrics.best_score1_threshold(risk[known], died[known] == 1)
 
 
 def against(predictions: Predictions, reference: Predictions, tested: StaySequences) -> dict[str, float]:

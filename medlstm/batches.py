@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -26,7 +26,8 @@ class Batch:
     """Padded stays on one device; see ClinicalInputs.forward for the first four.
 
     remaining_days [B, T] is the target (for a censored stay, the time known to remain so far), censored
-    [B, T] bool, steps [B] the valid steps, died [B] 1 or 0, NaN where it is not known.
+    [B, T] bool, followup_days [B, T] for how long after a step it is known whether the stay had ended, steps [B] the
+    valid steps, died [B] 1 or 0, NaN where it is not known.
     """
 
     values: Tensor
@@ -35,6 +36,7 @@ class Batch:
     elapsed_hours: Tensor
     remaining_days: Tensor
     censored: Tensor
+    followup_days: Tensor
     steps: Tensor
     died: Tensor
 
@@ -100,10 +102,32 @@ def collate(stays: Stays, index: np.ndarray, device: torch.device) -> Batch:
         elapsed.astype(np.float32),
         ((duration - elapsed) / 24).astype(np.float32),
         censored.copy(),
+        ((followup_hours(source)[index, None] - elapsed) / 24).astype(np.float32),
         steps,
         died(source.stays).astype(np.float32)[index],
     )
     return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
+
+
+def followed_up(sequences: StaySequences, cutoff: datetime) -> StaySequences:
+    """The same stays with `followup_hours`: from the admission to the cutoff, up to which their ends are known.
+
+    Among stays that have ended the short ones are too many. What is compared up to the follow-up alone, of ended and
+    open stays alike, is free of that.
+    """
+    until_cutoff = (instant_us(cutoff) - epoch_us(sequences.stays["admitted_at"])) / _MICROSECONDS_PER_HOUR
+    duration = sequences.stays["duration_hours"].to_numpy(dtype=np.float64)
+    known = np.where(sequences.stays["is_open"].to_numpy(dtype=bool), duration, np.maximum(until_cutoff, duration))
+    return replace(sequences, stays=sequences.stays.assign(followup_hours=known))
+
+
+def followup_hours(sequences: StaySequences) -> np.ndarray:
+    """Hours after admission [n] up to which it is known whether the stay had ended. Without `followed_up` nothing is
+    unknown of stays that have ended: infinity."""
+    if "followup_hours" in sequences.stays:
+        return np.maximum(sequences.stays["followup_hours"].to_numpy(dtype=np.float64), 0.0)
+    duration = np.maximum(sequences.stays["duration_hours"].to_numpy(dtype=np.float64), 0.0)
+    return np.where(sequences.stays["is_open"].to_numpy(dtype=bool), duration, np.inf)
 
 
 def died(stays: pd.DataFrame) -> np.ndarray:

@@ -9,7 +9,15 @@ from datetime import date, datetime
 import numpy as np
 import pandas as pd
 
-from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, nightly_points, predict
+from medlstm.batches import (
+    NightlyPoints,
+    Predictions,
+    arrange,
+    elapsed_days,
+    followed_up,
+    nightly_points,
+    predict,
+)
 from medlstm.config import Config
 from medlstm.devices import choose_device
 from medlstm.ensembling import FittedModel, fit_blend, fit_model, groups_at, points_known, split_of, within_horizon
@@ -26,7 +34,7 @@ from medlstm.metrics import (
     r_squared,
     root_mean_squared_error,
 )
-from medlstm.models.names import model_names
+from medlstm.models.names import BLEND_PARTS, model_names
 from medlstm.plots import errors_by_model
 from medlstm.sequences import StaySequences, load_sequences, stored_scope
 
@@ -116,6 +124,7 @@ def compare_models(
     `on_model(done, total)` is called after each. Raises ModelUnavailable with too few discharged stays.
     """
     chosen = _in_order(names or model_names())
+    sequences = followed_up(sequences, cutoff)
     test = split_of(sequences, "test")
     if test.stays["is_open"].all():
         raise ModelUnavailable("no discharged stay fell into the split test: wait for more nights")
@@ -154,7 +163,7 @@ def _in_order(names: Sequence[str]) -> list[str]:
     unknown = sorted(set(names) - set(model_names()))
     if unknown:
         raise MedlstmError(f"models {', '.join(unknown)}: known are {', '.join(model_names())}")
-    wanted = {REFERENCE, *names} | ({"lstm"} if "blend" in names else set())
+    wanted = {REFERENCE, *names} | (set(BLEND_PARTS) if "blend" in names else set())
     return [REFERENCE, *sorted(wanted - {REFERENCE, "blend"}), *(["blend"] if "blend" in wanted else [])]
 
 
@@ -167,7 +176,7 @@ def _fit(
         return nightly_points(stays, cutoff)
 
     if name == "blend":
-        return fit_blend(fitted["lstm"], fitted[REFERENCE], sequences, points_of, own)
+        return fit_blend(fitted, sequences, points_of, own)
     return fit_model(sequences, points_of, own)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,16 +14,23 @@ from torch import nn
 
 from medlstm.baseline import KaplanMeierBaseline, fit_baseline
 from medlstm.batches import NightlyPoints, Predictions, arrange, died, elapsed_days, predict
+from medlstm.blend_weights import fit_blend_weights
 from medlstm.config import Config
 from medlstm.devices import choose_device, cpu_threads
 from medlstm.errors import ModelUnavailable
 from medlstm.fitting import fit_buffers, fit_spec, set_buffers
 from medlstm.folds import assign_windows, window_count
 from medlstm.gradient import EpochLoss, Progress
-from medlstm.intervals import GroupWidening, Interval, calibrate, group_widenings, interval_scores
-from medlstm.membership import MemberStays, fit_blend_weights, fit_member, is_known, targets
+from medlstm.intervals import (
+    GroupWidening,
+    Interval,
+    calibrate,
+    group_widenings,
+    interval_scores,
+)
+from medlstm.membership import MemberStays, fit_member, is_known, targets
 from medlstm.models.blending import BlendMember
-from medlstm.models.distribution import kaplan_meier
+from medlstm.models.distribution import kaplan_meier, kaplan_meier_median
 from medlstm.models.ensemble import Ensemble, build_member
 from medlstm.models.member import Member
 from medlstm.models.spec import ModelSpec
@@ -40,8 +47,9 @@ PointsOf = Callable[[StaySequences], NightlyPoints]
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """One member's predictions for the discharged stays that it stopped on and did not train on; `stay` [m] numbers
-    them within the member's, `groups` [m] as of `group_labels`, `died` [m] is 1 or 0, NaN where it is not known."""
+    """One member's predictions for the stays that it stopped on and did not train on; `stay` [m] numbers them within
+    the member's, `groups` [m] as of `group_labels`, `died` [m] is 1 or 0, NaN where it is not known. Of those that are
+    `censored` [m] the actual days are known to be no fewer."""
 
     predictions: Predictions
     actual_days: np.ndarray
@@ -49,6 +57,7 @@ class OutOfFold:
     died: np.ndarray
     stay: np.ndarray
     groups: pd.DataFrame
+    censored: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -115,20 +124,23 @@ def fit_model(
 
 
 def fit_blend(
-    first: FittedModel, second: FittedModel, sequences: StaySequences, points_of: PointsOf, config: Config
+    fitted: Mapping[str, FittedModel], sequences: StaySequences, points_of: PointsOf, config: Config
 ) -> FittedModel:
-    """The blend of two models that were fitted on the same sequences with the same configuration but their name."""
+    """The blend of models, by name, that were fitted on the same sequences with the same configuration but their name;
+    `fitted` holds all that a blend is made of (`BLEND_PARTS`), and may hold others."""
     plan = _plan(sequences, points_of, config.model_copy(update={"model": config.model.model_copy(
         update={"name": "blend"})}))  # fmt: skip
     started = time.monotonic()
     network = Ensemble(plan.design.spec)
-    for member, one, other in zip(network.each(), first.network.each(), second.network.each(), strict=True):
+    parts = [fitted[name] for name in network.spec.parts]
+    for position, member in enumerate(network.each()):
         assert isinstance(member, BlendMember)
-        member.parts = nn.ModuleList([one, other])
+        member.parts = nn.ModuleList([part.network.each()[position] for part in parts])
     network.usual_survival.copy_(plan.usual_survival)
     fit_blend_weights(network.each(), plan.members, plan.windows, plan.device)
-    seconds = first.seconds + second.seconds + time.monotonic() - started
-    losses, late = first.losses + second.losses, first.reached_deadline or second.reached_deadline
+    seconds = sum(part.seconds for part in parts) + time.monotonic() - started
+    losses = tuple(loss for part in parts for loss in part.losses)
+    late = any(part.reached_deadline for part in parts)
     return _finished(plan, network, points_of, config, losses, late, seconds)
 
 
@@ -170,8 +182,7 @@ def _plan(sequences: StaySequences, points_of: PointsOf, config: Config) -> _Pla
     core_points = points_of(core)
     spec = fit_spec(core, core_points, config, sizes)
     arranged = arrange(core, spec)
-    days, censored, _ = targets(arranged, core_points, spec)
-    known = points_known(core_points, core, spec.horizon_days)
+    wanted = targets(core, core_points, spec)
     trained = sequences.select(pool & ((window != 0) | (windows > 1)))
 
     def own(window_of_member: int) -> MemberStays:
@@ -187,8 +198,8 @@ def _plan(sequences: StaySequences, points_of: PointsOf, config: Config) -> _Pla
         members=[stays[position % windows] for position in range(spec.members)],
         windows=windows,
         calibration=split_of(sequences, "calibration"),
-        usual_survival=torch.from_numpy(kaplan_meier(days, censored, np.array(spec.edges_days))),
-        baseline_median_days=float(np.median(within_horizon(known.remaining_days, spec))),
+        usual_survival=torch.from_numpy(kaplan_meier(wanted.days, wanted.censored, np.array(spec.edges_days))),
+        baseline_median_days=kaplan_meier_median(wanted.days, wanted.censored),
         baseline=fit_baseline(core.stays, config.scoring.group_column),
         training_stays=len(trained),
         censored_stays=int(trained.stays["is_open"].sum()),
@@ -285,7 +296,7 @@ def _finished(
     if config.model.sharpness is None:
         network.spec = plan.design.spec.model_copy(update={"sharpness": _fitted_sharpness(plan, network, points_of)})
     spec = network.spec
-    asked = points_known(points_of(plan.calibration), plan.calibration, spec.horizon_days)
+    asked = points_of(plan.calibration)
     predicted = predict(network, arrange(plan.calibration, spec), asked, plan.device)
     out_of_fold = tuple(
         _out_of_fold(network.only(position), plan.members[position])
@@ -296,6 +307,7 @@ def _finished(
     interval = calibrate(
         predicted, within_horizon(asked.remaining_days, spec), elapsed_days(plan.calibration, asked), asked.stay,
         coverage, _widenings(out_of_fold, coverage), groups_at(asked, plan.calibration, spec),
+        ~is_known(asked, plan.calibration, spec.horizon_days),
     )  # fmt: skip
     return FittedModel(
         spec=spec,
@@ -319,13 +331,15 @@ def _fitted_sharpness(plan: _Plan, network: Ensemble, points_of: PointsOf) -> fl
     predicted = predict(network, stays, points, plan.device)
     if predicted.remaining is None:
         return 1.0
-    days, censored, _ = targets(stays, points, plan.design.spec)
-    return fit_sharpness(predicted.remaining, plan.usual_survival.numpy(), days, censored, points.stay)
+    wanted = targets(plan.calibration, points, plan.design.spec)
+    return fit_sharpness(
+        predicted.remaining, plan.usual_survival.numpy(), wanted.days, wanted.followup_days, points.stay
+    )
 
 
 def _out_of_fold(member: Ensemble, stays: MemberStays) -> OutOfFold:
     sequences = stays.validation.sequences
-    points = points_known(stays.validation_points, sequences, member.spec.horizon_days)
+    points = stays.validation_points
     return OutOfFold(
         predictions=predict(member, stays.validation, points, torch.device("cpu")),
         actual_days=within_horizon(points.remaining_days, member.spec),
@@ -333,6 +347,7 @@ def _out_of_fold(member: Ensemble, stays: MemberStays) -> OutOfFold:
         died=died(sequences.stays)[points.stay],
         stay=points.stay,
         groups=groups_at(points, sequences, member.spec),
+        censored=~is_known(points, sequences, member.spec.horizon_days),
     )
 
 
@@ -344,4 +359,5 @@ def _widenings(out_of_fold: tuple[OutOfFold, ...], coverage: float) -> tuple[Gro
     firsts = np.cumsum([0, *(one.stay.max() + 1 for one in out_of_fold[:-1])])
     stay = np.concatenate([first + one.stay for first, one in zip(firsts, out_of_fold, strict=True)])
     groups = pd.concat([one.groups for one in out_of_fold], ignore_index=True)
-    return group_widenings(scores, groups, stay, coverage)
+    censored = np.concatenate([one.censored for one in out_of_fold])
+    return group_widenings(scores, groups, stay, coverage, censored)

@@ -14,6 +14,7 @@ from medlstm.batches import NightlyPoints, Stays, died
 from medlstm.config import Config
 from medlstm.models.distribution import fit_edges
 from medlstm.models.inputs import RawInputs, unskewed
+from medlstm.models.names import BLEND_PARTS
 from medlstm.models.spec import ModelSpec
 from medlstm.models.summaries import TABLE_STATISTICS
 from medlstm.sequences import StaySequences
@@ -34,8 +35,8 @@ def fit_spec(training: StaySequences, points: NightlyPoints, config: Config, siz
     be fitted.
     """
     model = config.model
-    known = ~training.stays["is_open"].to_numpy(dtype=bool)[points.stay]
-    edges, tail = fit_edges(points.remaining_days[known], model.hazard_bins, model.horizon_days)
+    censored = training.stays["is_open"].to_numpy(dtype=bool)[points.stay]
+    edges, tail = fit_edges(points.remaining_days, censored, model.hazard_bins, model.horizon_days)
     return ModelSpec(
         name=model.name,
         head=model.head,
@@ -56,6 +57,7 @@ def fit_spec(training: StaySequences, points: NightlyPoints, config: Config, siz
         bin_hours=training.bin_hours,
         single_step=training.single_step,
         table_statistics=TABLE_STATISTICS,
+        parts=BLEND_PARTS if model.name == "blend" else (),
     )
 
 

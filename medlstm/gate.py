@@ -16,30 +16,40 @@ class GateDecision:
 def decide(challenger: Evaluation, champion: Evaluation | None) -> GateDecision:
     """Compare both on the same stays of the test split, beside the constant median and the Kaplan-Meier baseline.
 
-    A first model is promoted with its shortcoming named, since the alternative is no prediction at all.
+    Errors are the restricted ones, up to what is known of stays in a bed too: on ended stays alone whoever takes all
+    for short ones would win. A first model is promoted with its shortcoming named, since the alternative is no
+    prediction at all. Raises ValueError for an evaluation without restricted errors.
     """
     unbeaten = _unbeaten(challenger)
-    beside = f"MAE {challenger.mae_days:.2f} days, {_baselines(challenger)}"
+    beside = f"MAE {_error(challenger):.2f} days, {_baselines(challenger)}"
     if champion is None:
         verdict = f"first model, does NOT beat {unbeaten}" if unbeaten else "first model"
         return GateDecision(True, f"{verdict}: {beside}")
     if unbeaten:
         return GateDecision(False, f"kept the champion: the challenger does not beat {unbeaten} ({beside})")
-    against_champion = f"MAE {challenger.mae_days:.2f} days, the champion's {champion.mae_days:.2f}"
-    if challenger.mae_days > champion.mae_days:
+    against_champion = f"MAE {_error(challenger):.2f} days, the champion's {_error(champion):.2f}"
+    if _error(challenger) > _error(champion):
         return GateDecision(False, f"kept the champion: {against_champion}")
     return GateDecision(True, f"promoted: {against_champion}, {_baselines(challenger)}")
 
 
 def _unbeaten(challenger: Evaluation) -> str:
     """The baseline that the challenger is not better than, in words; empty where it beats both."""
-    if challenger.mae_days >= challenger.median_mae_days:
+    median, baseline = challenger.restricted_median_mae_days, challenger.restricted_baseline_mae_days
+    if median is not None and _error(challenger) >= median:
         return "the median"
-    if challenger.baseline_mae_days is not None and challenger.mae_days >= challenger.baseline_mae_days:
+    if baseline is not None and _error(challenger) >= baseline:
         return "the Kaplan-Meier baseline"
     return ""
 
 
+def _error(one: Evaluation) -> float:
+    if one.restricted_mae_days is None:
+        raise ValueError("an evaluation without its error up to what is known cannot be compared")
+    return one.restricted_mae_days
+
+
 def _baselines(one: Evaluation) -> str:
-    known = f", the Kaplan-Meier baseline's {one.baseline_mae_days:.2f}" if one.baseline_mae_days is not None else ""
-    return f"the median's {one.median_mae_days:.2f}{known}"
+    baseline = one.restricted_baseline_mae_days
+    known = f", the Kaplan-Meier baseline's {baseline:.2f}" if baseline is not None else ""
+    return f"the median's {one.restricted_median_mae_days:.2f}{known}, up to what is known of each stay"

@@ -178,7 +178,8 @@ class GradientFit:
         inputs = batch.inputs if values is None else (values, *batch.inputs[1:])
         output = self.member(*inputs)
         days, censored = self._target(batch)
-        loss = torch.where(supervised, self.member.head.loss(output.remaining, days, censored), 0.0).sum()
+        each = self.member.head.loss(output.remaining, days, censored, batch.followup_days)
+        loss = torch.where(supervised, each, 0.0).sum()
         if output.mortality is None:
             return loss
         known = supervised & ~torch.isnan(batch.died).unsqueeze(1)

@@ -1,23 +1,26 @@
-"""Fit one member on its own stays, whatever kind it is, and the weights of a blend on stays held out from it."""
+"""Fit one member on its own stays, whatever kind it is."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from medlstm.batches import NightlyPoints, Predictions, Stays, batches_at, died, predict
+from medlstm.batches import (
+    NightlyPoints,
+    Stays,
+    batches_at,
+    died,
+    elapsed_days,
+    followup_hours,
+)
 from medlstm.config import Config, TrainingSection
 from medlstm.gradient import EpochLoss, GradientFit, Progress
 from medlstm.models.augmentation import rare_variables, sampled_less_often
 from medlstm.models.blending import BlendMember
-from medlstm.models.distribution import RemainingStay
 from medlstm.models.member import Member, StepNetwork, TableMember, TableRows
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
 from medlstm.sizes import Sizes
-
-_WEIGHTS = np.linspace(0, 1, 21)
-_STAYS_FOR_HALF = 100
 
 
 @dataclass(frozen=True)
@@ -89,22 +92,43 @@ def table_rows(
                 features.append(member.rows_at((values, *batch.inputs[1:]), row, step))
                 taken.append(within)
     at = np.concatenate(taken)
-    days, censored, died = targets(stays, asked, member.spec)
+    wanted = targets(stays.sequences, asked, member.spec)
     return TableRows(
         features=torch.cat(features).cpu(),
-        days=torch.from_numpy(days[at]),
-        censored=torch.from_numpy(censored[at]),
-        died=torch.from_numpy(died[at]),
+        days=torch.from_numpy(wanted.days[at]),
+        censored=torch.from_numpy(wanted.censored[at]),
+        died=torch.from_numpy(wanted.died[at]),
     )
 
 
-def targets(stays: Stays, points: NightlyPoints, spec: ModelSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Days that remain at each point (no more than the horizon), whether more may, and 1 or 0 for those who died in
-    hospital (NaN where it is not known); each [m]."""
+@dataclass(frozen=True)
+class Targets:
+    """What is known of the stays at m points, each [m]: the days that remain (no more than the horizon), whether more
+    may, the days up to which it is known whether the stay had ended, and 1 or 0 for those who died in hospital (NaN
+    where it is not known)."""
+
+    days: np.ndarray
+    censored: np.ndarray
+    followup_days: np.ndarray
+    died: np.ndarray
+
+    def restricted_error(self, days: np.ndarray) -> np.ndarray:
+        """|predicted - actual| [m] of days [m], both cut at the follow-up: it is known of open stays too, and nobody is
+        better in it by taking all stays for short ones."""
+        return np.abs(np.minimum(days, self.followup_days) - np.minimum(self.days, self.followup_days))
+
+
+def targets(sequences: StaySequences, points: NightlyPoints, spec: ModelSpec) -> Targets:
+    """What is known of the stays at the points."""
     limit = np.inf if spec.horizon_days is None else spec.horizon_days
-    is_open = stays.sequences.stays["is_open"].to_numpy(dtype=bool)
-    censored = is_open[points.stay] | (points.remaining_days >= limit)
-    return np.minimum(points.remaining_days, limit), censored, died(stays.sequences.stays)[points.stay]
+    is_open = sequences.stays["is_open"].to_numpy(dtype=bool)
+    followup = followup_hours(sequences)[points.stay] / 24 - elapsed_days(sequences, points)
+    return Targets(
+        days=np.minimum(points.remaining_days, limit),
+        censored=is_open[points.stay] | (points.remaining_days >= limit),
+        followup_days=np.maximum(followup, points.remaining_days),
+        died=died(sequences.stays)[points.stay],
+    )
 
 
 def is_known(points: NightlyPoints, sequences: StaySequences, horizon_days: float | None) -> np.ndarray:
@@ -113,74 +137,3 @@ def is_known(points: NightlyPoints, sequences: StaySequences, horizon_days: floa
     is_open = sequences.stays["is_open"].to_numpy(dtype=bool)[points.stay]
     limit = np.inf if horizon_days is None else horizon_days
     return ~is_open | (points.remaining_days >= limit)
-
-
-def fit_blend_weights(members: list[Member], stays: list[MemberStays], windows: int, device: torch.device) -> None:
-    """Set the weights of all members of a blend to those with the least error on the stays that the first `windows`
-    of them stopped on, one after the other; nothing where the members are no blend."""
-    blends = [member for member in members if isinstance(member, BlendMember)]
-    if not blends:
-        return
-    judges = zip(blends[:windows], stays, strict=False)
-    said = [_both_on_validation(blend, own, device) for blend, own in judges]
-    stays_judged = sum(len(np.unique(own.validation_points.stay)) for own in stays[:windows])
-    weight, risk_weight = (drawn_to_half(best, stays_judged) for best in (_best_weight(said), _best_risk_weight(said)))
-    for blend in blends:
-        blend.weight.fill_(weight)
-        blend.mortality_weight.fill_(risk_weight)
-
-
-def drawn_to_half(weight: float, stays: int) -> float:
-    """The weight that was best on so many stays, drawn towards one half as if a hundred others had said that: on a
-    handful of stays the best is one or the other part alone, by chance."""
-    return (stays * weight + _STAYS_FOR_HALF * 0.5) / (stays + _STAYS_FOR_HALF)
-
-
-@dataclass(frozen=True)
-class _Said:
-    first: Predictions
-    second: Predictions
-    days: np.ndarray
-    known: np.ndarray
-    died: np.ndarray
-
-
-def _both_on_validation(blend: BlendMember, own: MemberStays, device: torch.device) -> _Said:
-    points = own.validation_points
-    first, second = (predict(part, own.validation, points, device) for part in blend.each_part())
-    days, _, dead = targets(own.validation, points, blend.spec)
-    known = is_known(points, own.validation.sequences, blend.spec.horizon_days)
-    return _Said(first, second, days, known, dead)
-
-
-def _best_weight(said: list[_Said]) -> float:
-    errors = []
-    for weight in _WEIGHTS:
-        off = [np.abs(_mixed_days(one, weight)[one.known] - one.days[one.known]) for one in said]
-        errors.append(float(np.concatenate(off).mean()))
-    return float(_WEIGHTS[int(np.argmin(errors))])
-
-
-def _mixed_days(said: _Said, weight: float) -> np.ndarray:
-    first, second = said.first.remaining, said.second.remaining
-    if first is None or second is None:
-        return weight * said.first.days + (1 - weight) * said.second.days
-    survival = weight * first.survival + (1 - weight) * second.survival
-    return RemainingStay(first.edges_days, first.tail_days, survival).median()
-
-
-def _best_risk_weight(said: list[_Said]) -> float:
-    if any(one.first.mortality is None or one.second.mortality is None for one in said):
-        return 0.5
-    losses = []
-    for weight in _WEIGHTS:
-        parts = []
-        for one in said:
-            assert one.first.mortality is not None
-            assert one.second.mortality is not None
-            known = ~np.isnan(one.died)
-            risk = weight * one.first.mortality[known] + (1 - weight) * one.second.mortality[known]
-            parts.append(-np.log(np.clip(np.where(one.died[known] == 1, risk, 1 - risk), 1e-9, 1)))
-        joined = np.concatenate(parts)
-        losses.append(float(joined.mean()) if len(joined) else 0.0)
-    return float(_WEIGHTS[int(np.argmin(losses))])

@@ -11,16 +11,17 @@ _STAYS_FOR_HALF = 100
 
 
 def fit_sharpness(
-    remaining: RemainingStay, usual: np.ndarray, days: np.ndarray, censored: np.ndarray, stay: np.ndarray
+    remaining: RemainingStay, usual: np.ndarray, days: np.ndarray, followup_days: np.ndarray, stay: np.ndarray
 ) -> float:
     """The sharpness whose distributions score best on stays that the mean of members was not fitted on.
 
-    Of m points: what remains unsharpened, the days that do (of a censored one, that are known to), and which stay each
-    is of; `usual` [E] as in `sharpened`. The score is the ranked probability score on log(1 + days). What few stays say
-    is drawn towards 1 as if a hundred others had said that.
+    Of m points: what remains unsharpened, the days that do (of a censored one, that are known to), the days up to which
+    that is known, and which stay each is of; `usual` [E] as in `sharpened`. The score is the ranked probability score
+    on log(1 + days), of each point up to its follow-up. What few stays say is drawn towards 1 as if a hundred others
+    had said that.
     """
     edges = remaining.edges_days
-    truth, known = _ended_at_edges(edges, days, censored)
+    truth, known = _ended_at_edges(edges, days, followup_days)
     width = np.diff(np.log1p(edges))
     survival, base = torch.from_numpy(remaining.survival), torch.from_numpy(usual)
     scores = []
@@ -33,9 +34,8 @@ def fit_sharpness(
     return round((stays * best + _STAYS_FOR_HALF) / (stays + _STAYS_FOR_HALF), 3)
 
 
-def _ended_at_edges(edges: np.ndarray, days: np.ndarray, censored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ended_at_edges(edges: np.ndarray, days: np.ndarray, followup_days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per bin [m, E - 1] the share of it by which the stay had ended, and whether that is known."""
     lower, upper = edges[:-1], edges[1:]
     survived = np.clip((days[:, None] - lower) / (upper - lower), 0.0, 1.0)
-    known = ~censored[:, None] | (days[:, None] >= upper)
-    return np.where(censored[:, None], 0.0, 1 - survived), known
+    return 1 - survived, followup_days[:, None] >= upper

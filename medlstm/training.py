@@ -7,13 +7,21 @@ import numpy as np
 import torch
 
 from medlstm.baseline import KaplanMeierBaseline
-from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, nightly_points, predict
+from medlstm.batches import (
+    NightlyPoints,
+    Predictions,
+    arrange,
+    elapsed_days,
+    followed_up,
+    nightly_points,
+    predict,
+)
 from medlstm.config import Config
-from medlstm.ensembling import FittedModel, fit_model, groups_at, points_known, split_of, within_horizon
+from medlstm.ensembling import FittedModel, OutOfFold, fit_model, groups_at, points_known, split_of, within_horizon
 from medlstm.errors import ModelUnavailable
 from medlstm.gradient import Progress
 from medlstm.intervals import Interval
-from medlstm.membership import is_known
+from medlstm.membership import is_known, targets
 from medlstm.metrics import interval_coverage, mean_absolute_error
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences import StaySequences
@@ -27,7 +35,9 @@ class Evaluation:
     """Errors at the nightly points of discharged stays that no weight was fitted on, beside those of the constant
     median and of the Kaplan-Meier baseline; `subgroups` of the test stays.
 
-    Stays that have ended are short ones. `promised_mae_days` counts the nights of test stays that are still open too,
+    Stays that have ended are short ones. The `restricted` errors are of the nights of all test stays, open ones too,
+    with what is predicted and what became of it cut at the time of the training (`Targets.restricted_error`): what
+    models are compared by. `promised_mae_days` counts the nights of test stays that are still open too,
     at the error that the model's own distribution expects, given how long they have gone on: what nights to come are
     promised.
     """
@@ -40,6 +50,9 @@ class Evaluation:
     baseline_mae_days: float | None = None
     promised_mae_days: float | None = None
     mae_days_ended_within: tuple[float | None, ...] = ()
+    restricted_mae_days: float | None = None
+    restricted_median_mae_days: float | None = None
+    restricted_baseline_mae_days: float | None = None
     subgroups: tuple[SubgroupScore, ...] = ()
 
     def mae_days_of_those_ended_within(self, days: int) -> float:
@@ -71,6 +84,7 @@ def train_model(
     `on_epoch(loss, sizes)` is called after each epoch. Raises ModelUnavailable with too few discharged
     stays, and MedlstmError when the loss is not finite.
     """
+    sequences = followed_up(sequences, cutoff)
     test = split_of(sequences, "test")
     if test.stays["is_open"].all():
         raise ModelUnavailable("no discharged stay fell into the split test: wait for more nights")
@@ -102,21 +116,31 @@ def evaluate(
     """MAE in days of the answers at the points beside the constant median's and the baseline's, and the coverage of the
     intervals, where the remaining days are known and in groups of the stays; and what is promised, from all points."""
     promised = _promised_mae_days(answers, spec, test, points)
-    known = is_known(points, test, spec.horizon_days)
-    predicted = answers.at(np.flatnonzero(known))
+    wanted = targets(test, points, spec)
+    usual = None
+    if baseline is not None:
+        remaining = baseline.remaining(test.stays.iloc[points.stay], elapsed_days(test, points))
+        usual = within_horizon(remaining.median(), spec)
+    known = np.flatnonzero(is_known(points, test, spec.horizon_days))
+    predicted = answers.at(known)
     points = points_known(points, test, spec.horizon_days)
     actual = within_horizon(points.remaining_days, spec)
     elapsed, groups = elapsed_days(test, points), groups_at(points, test, spec)
     lower, upper = interval.bounds(predicted, elapsed, groups)
     whole = _evaluation(predicted, actual, points.stay, (lower, upper), baseline_median_days)
     errors = np.abs(predicted.days - actual)
-    whole = replace(whole, promised_mae_days=promised, mae_days_ended_within=_ended_within(errors, actual))
     held = (lower <= actual) & (actual <= upper)
-    subgroups = score_subgroups(groups, points.stay, elapsed, errors, held)
-    if baseline is None:
-        return replace(whole, subgroups=subgroups)
-    usual = within_horizon(baseline.remaining(test.stays.iloc[points.stay], elapsed).median(), spec)
-    return replace(whole, subgroups=subgroups, baseline_mae_days=mean_absolute_error(usual, actual))
+    constant = np.full(len(answers.days), baseline_median_days)
+    return replace(
+        whole,
+        promised_mae_days=promised,
+        mae_days_ended_within=_ended_within(errors, actual),
+        restricted_mae_days=float(wanted.restricted_error(answers.days).mean()),
+        restricted_median_mae_days=float(wanted.restricted_error(constant).mean()),
+        restricted_baseline_mae_days=None if usual is None else float(wanted.restricted_error(usual).mean()),
+        baseline_mae_days=None if usual is None else mean_absolute_error(usual[known], actual),
+        subgroups=score_subgroups(groups, points.stay, elapsed, errors, held),
+    )
 
 
 def _ended_within(errors: np.ndarray, actual_days: np.ndarray) -> tuple[float | None, ...]:
@@ -138,13 +162,7 @@ def _promised_mae_days(
 
 def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:
     """Every window's stays, each predicted by the member that did not train on them."""
-    judged = [
-        _evaluation(
-            one.predictions, one.actual_days, one.stay,
-            fitted.interval.bounds(one.predictions, one.elapsed_days, one.groups), fitted.baseline_median_days,
-        )
-        for one in fitted.out_of_fold
-    ]  # fmt: skip
+    judged = [_judge_window(fitted, one) for one in fitted.out_of_fold if not one.censored.all()]
     weights = [one.points for one in judged]
     return Evaluation(
         stays=sum(one.stays for one in judged),
@@ -153,6 +171,13 @@ def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:
         median_mae_days=float(np.average([one.median_mae_days for one in judged], weights=weights)),
         coverage=float(np.average([one.coverage for one in judged], weights=weights)),
     )
+
+
+def _judge_window(fitted: FittedModel, one: OutOfFold) -> Evaluation:
+    known = np.flatnonzero(~one.censored)
+    predicted = one.predictions.at(known)
+    bounds = fitted.interval.bounds(predicted, one.elapsed_days[known], one.groups.iloc[known])
+    return _evaluation(predicted, one.actual_days[known], one.stay[known], bounds, fitted.baseline_median_days)
 
 
 def _evaluation(

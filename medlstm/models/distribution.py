@@ -99,18 +99,25 @@ class RemainingStay:
 
 
 def fit_edges(
-    remaining_days: np.ndarray, bins: int, horizon_days: float | None = None
+    remaining_days: np.ndarray, censored: np.ndarray, bins: int, horizon_days: float | None = None
 ) -> tuple[tuple[float, ...], float]:
-    """Bin edges in days at even quantiles of remaining days [n], finer in the upper tail; and the mean excess over
-    the last edge.
+    """Bin edges in days at even quantiles of remaining days [n], some of them censored [n], finer in the upper tail;
+    and the mean time beyond the last edge, at a constant hazard.
 
-    An edge lies halfway between one observed value and the next, so that lengths in whole days are in the middle of
-    their bins. With a horizon the last edge is the horizon and nothing lies beyond. Bins are at least an hour wide.
+    Each end counts for as much as the product-limit curve falls there: those that are known are of short stays more
+    often than not. An edge lies halfway between one observed value and the next, so that lengths in whole days are in
+    the middle of their bins. With a horizon the last edge is the horizon and nothing lies beyond. Bins are at least an
+    hour wide.
     """
-    known = np.asarray(remaining_days, dtype=np.float64)
-    values = np.unique(known[known > 0]) if (known > 0).any() else np.array([1.0, 2.0, 3.0])
+    days, ended = np.asarray(remaining_days, dtype=np.float64), ~np.asarray(censored, dtype=bool)
+    known, survival = _curve_at_ends(days, ~ended)
+    fall = -np.diff(survival, prepend=1.0)
+    values = known[known > 0]
+    if not len(values):
+        values = known = np.array([1.0, 2.0, 3.0])
+        fall = np.ones(3)
     levels = np.append(np.arange(1, bins) / bins, [1 - 0.5 / bins, 1 - 0.25 / bins])
-    quantiles = np.quantile(known if (known > 0).any() else values, levels, method="inverted_cdf")
+    quantiles = np.quantile(known, levels, weights=fall, method="inverted_cdf")
     above = np.clip(np.searchsorted(values, quantiles, side="right"), 1, len(values) - 1)
     edges = (values[above] + values[above - 1]) / 2
     if horizon_days is not None:
@@ -123,8 +130,9 @@ def fit_edges(
         return (*kept, float(horizon_days)), 0.0
     if len(kept) == 1:
         kept.append(max(float(values[-1]), _NARROWEST_BIN_DAYS))
-    beyond = known[known > kept[-1]] - kept[-1]
-    return tuple(kept), float(beyond.mean()) if len(beyond) else 1.0
+    beyond = days > kept[-1]
+    ends = int((beyond & ended).sum())
+    return tuple(kept), float((days[beyond] - kept[-1]).sum() / ends) if ends else 1.0
 
 
 def kaplan_meier(days: np.ndarray, censored: np.ndarray, edges_days: np.ndarray) -> np.ndarray:
@@ -141,3 +149,20 @@ def kaplan_meier(days: np.ndarray, censored: np.ndarray, edges_days: np.ndarray)
     survival = curve[np.searchsorted(instants, edges_days, side="right")]
     survival[0] = 1.0
     return survival
+
+
+def kaplan_meier_median(days: np.ndarray, censored: np.ndarray) -> float:
+    """The median of times [n], some of them censored [n]; the last end where the curve stays above one half, and the
+    mean where nothing ended."""
+    ends, survival = _curve_at_ends(days, censored)
+    if not len(ends):
+        return float(np.mean(days)) if len(days) else 0.0
+    reached = survival <= 0.5
+    return float(ends[np.argmax(reached)] if reached.any() else ends[-1])
+
+
+def _curve_at_ends(days: np.ndarray, censored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The times at which something ended, and the survival right after each; an end at 0 counts, too."""
+    ends = np.unique(np.asarray(days, dtype=np.float64)[~np.asarray(censored, dtype=bool)])
+    survival = kaplan_meier(np.asarray(days, dtype=np.float64) + 1, censored, np.append(0.0, ends + 1))
+    return ends, survival[1:]

@@ -17,8 +17,12 @@ class Head(Protocol):
     @property
     def outputs(self) -> int: ...
 
-    def loss(self, output: Tensor, days: Tensor, censored: Tensor) -> Tensor:
-        """Loss per step [...]; on a censored step `days` is the time already known to remain.
+    def loss(
+        self, output: Tensor, days: Tensor, censored: Tensor, followup_days: Tensor | None = None
+    ) -> Tensor:
+        """Loss per step [...]; on a censored step `days` is the time already known to remain. Ends are known up to
+        `followup_days` [...] after a step (None: of all stays that are not censored); a head of one number has no use
+        for it.
 
         Raises ValueError when the shapes differ, which would broadcast in silence.
         """
@@ -63,7 +67,9 @@ class RegressionHead:
     def start(self, days: Tensor, censored: Tensor) -> Tensor:
         return self.encode(days).median().reshape(1)
 
-    def loss(self, output: Tensor, days: Tensor, censored: Tensor) -> Tensor:
+    def loss(
+        self, output: Tensor, days: Tensor, censored: Tensor, followup_days: Tensor | None = None
+    ) -> Tensor:
         """One-sided on a censored step: only an output below what is known to remain is wrong."""
         _require_shapes(output, days, censored, self.outputs)
         single = output.squeeze(-1)
@@ -101,7 +107,9 @@ class QuantileHead:
         steps = wanted.diff().clamp(min=1e-3)
         return torch.cat([wanted[:1], torch.log(torch.expm1(steps))])
 
-    def loss(self, output: Tensor, days: Tensor, censored: Tensor) -> Tensor:
+    def loss(
+        self, output: Tensor, days: Tensor, censored: Tensor, followup_days: Tensor | None = None
+    ) -> Tensor:
         _require_shapes(output, days, censored, self.outputs)
         quantiles = self.quantiles(output)
         target = torch.log1p(days).unsqueeze(-1).expand_as(quantiles)
@@ -128,7 +136,7 @@ class HazardHead:
 
     A stay that ended counts in every bin up to its own; a censored one counts as having survived the part of
     the bins it is known to have. To the likelihood is added the error of the distribution function on the log
-    scale (the ranked probability score), which brings the median's error down.
+    scale (the ranked probability score), which brings the median's error down; of each stay up to its follow-up.
     Sources: Gensheimer and Narasimhan, "A scalable discrete-time survival model for neural networks", PeerJ 2019;
     Gneiting and Raftery, "Strictly proper scoring rules", JASA 2007.
     """
@@ -140,7 +148,9 @@ class HazardHead:
         self.outputs = len(edges_days) - 1
         self.score_weight = score_weight
 
-    def loss(self, output: Tensor, days: Tensor, censored: Tensor) -> Tensor:
+    def loss(
+        self, output: Tensor, days: Tensor, censored: Tensor, followup_days: Tensor | None = None
+    ) -> Tensor:
         _require_shapes(output, days, censored, self.outputs)
         lower, upper = self._bounds(output)
         time = days.unsqueeze(-1)
@@ -151,7 +161,9 @@ class HazardHead:
         if self.score_weight == 0:
             return likelihood
         ended = 1 - torch.exp(-functional.softplus(output).cumsum(dim=-1))
-        known = torch.where(censored.unsqueeze(-1), (time >= upper).float(), 1.0)
+        # Of all stays alike only what the follow-up tells: the later bins of those that ended would be of short ones.
+        followup = torch.where(censored, days, torch.inf) if followup_days is None else followup_days
+        known = (followup.unsqueeze(-1) >= upper).to(output.dtype)
         width = torch.log1p(upper) - torch.log1p(lower)
         # The part of the bin's width by which the stay has ended, so that the score has no steps.
         truth = torch.where(censored.unsqueeze(-1), 0.0, 1 - survived)

@@ -4,6 +4,9 @@ import pkgutil
 
 from medlstm.models import family
 
+# What a blend is made of.
+BLEND_PARTS = ("lstm", "gbm", "aft")
+
 
 def model_names() -> tuple[str, ...]:
     """Every known model: one file in medlstm/models/family each."""

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 
 from medlstm.models.heads import HeadName
 
+# A blend that does not name its parts has these.
+PARTS_BEFORE_THEY_WERE_NAMED = ("lstm", "gbm")
 # Files of trees that do not name their columns have these.
 STATISTICS_BEFORE_THEY_WERE_NAMED = (
     "last", "mean", "minimum", "maximum", "spread", "first", "day_mean", "day_change", "age", "count",
@@ -19,7 +21,7 @@ class ModelSpec(BaseModel):
     since the order of the names is that of the network's columns and a JSON object has none. `edges_days` are the bins
     of every predicted distribution, `tail_days` the mean time beyond the last edge. With a horizon, a longer remaining
     stay counts as the horizon. `table_statistics` are the summaries of each variable that models on tables take, in the
-    order of their columns.
+    order of their columns; `parts` are the models that a blend is made of.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +45,7 @@ class ModelSpec(BaseModel):
     bin_hours: int
     single_step: bool
     table_statistics: tuple[str, ...] = STATISTICS_BEFORE_THEY_WERE_NAMED
+    parts: tuple[str, ...] = PARTS_BEFORE_THEY_WERE_NAMED
 
     @field_validator("categories", mode="before")
     @classmethod

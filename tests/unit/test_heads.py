@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from medlstm.models.distribution import RemainingStay, fit_edges, kaplan_meier
+from medlstm.models.distribution import RemainingStay, fit_edges, kaplan_meier, kaplan_meier_median
 from medlstm.models.heads import HazardHead, QuantileHead, RegressionHead, build_head
 
 EDGES = (0.0, 1.0, 2.0, 4.0, 8.0)
@@ -72,6 +72,23 @@ def test_the_true_hazard_has_the_least_loss_under_censoring():
         assert loss(true) < loss(true + shift)
 
 
+def test_the_true_hazard_has_the_least_score_when_a_night_cuts_all_stays():
+    """Short stays have ended and long ones have not; only with the follow-up is the ranked probability score fair."""
+    generator = torch.Generator().manual_seed(0)
+    days = -4 * torch.log(torch.rand(40000, generator=generator))
+    followup = 9 * torch.rand(40000, generator=generator)
+    censored, seen = days > followup, torch.minimum(days, followup)
+    head = HazardHead(EDGES, score_weight=1e4)
+    true = torch.logit(1 - torch.exp(-torch.tensor(EDGES).diff() / 4))
+
+    def loss(logits, known):
+        return float(head.loss(logits.expand(40000, -1), seen, censored, known).mean())
+
+    for shift in (-0.2, 0.2):
+        assert loss(true, followup) < loss(true + shift, followup)
+    assert loss(true, None) > loss(true + 0.2, None)
+
+
 @pytest.mark.parametrize("name", ["hazard", "quantile"])
 def test_start_is_the_distribution_of_all(name):
     days = torch.linspace(0.05, 12, 400)
@@ -135,17 +152,43 @@ def test_quantile_undoes_the_distribution_function():
 
 def test_edges_lie_between_whole_days_and_end_at_the_horizon():
     days = np.random.default_rng(0).integers(1, 30, 2000).astype(float)
-    edges, tail = fit_edges(days, 24)
+    ended = np.zeros(2000, dtype=bool)
+    edges, tail = fit_edges(days, ended, 24)
     assert edges[0] == 0
     assert {edge % 1 for edge in edges[1:]} == {0.5}
     assert tail > 0
-    within, none = fit_edges(days, 24, horizon_days=7.0)
+    within, none = fit_edges(days, ended, 24, horizon_days=7.0)
     assert within[-1] == 7.0
     assert none == 0.0
     for few in (np.array([]), np.array([2.0]), np.zeros(5), np.array([1.0, 1.0, 2.0])):
-        edges, _ = fit_edges(few, 24)
+        edges, _ = fit_edges(few, np.zeros(len(few), dtype=bool), 24)
         assert len(edges) >= 2
         assert (np.diff(edges) > 0).all()
+
+
+def test_edges_and_tail_are_those_of_all_stays_though_the_short_ones_have_ended():
+    generator = np.random.default_rng(0)
+    days, followup = generator.exponential(6.0, 20_000), generator.uniform(0, 25, 20_000)
+    censored = days > followup
+    whole, tail = fit_edges(days, np.zeros(20_000, dtype=bool), 12)
+    seen, seen_tail = fit_edges(np.minimum(days, followup), censored, 12)
+    ended, ended_tail = fit_edges(days[~censored], np.zeros((~censored).sum(), dtype=bool), 12)
+    assert seen[:9] == pytest.approx(whole[:9], rel=0.08)
+    assert seen_tail == pytest.approx(6.0, rel=0.15)
+    assert tail == pytest.approx(6.0, rel=0.15)
+    assert ended[6] < 0.8 * whole[6]
+    assert ended_tail < 4.0
+
+
+def test_median_of_censored_times():
+    generator = np.random.default_rng(0)
+    days, followup = generator.exponential(6.0, 20_000), generator.uniform(0, 25, 20_000)
+    seen, censored = np.minimum(days, followup), days > followup
+    assert kaplan_meier_median(seen, censored) == pytest.approx(6 * np.log(2), rel=0.03)
+    assert np.median(days[~censored]) < 0.8 * 6 * np.log(2)
+    assert kaplan_meier_median(np.array([3.0, 1.0, 2.0]), np.zeros(3, dtype=bool)) == 2.0
+    assert kaplan_meier_median(np.array([3.0, 1.0, 9.0]), np.array([True, False, True])) == 1.0
+    assert kaplan_meier_median(np.array([3.0, 5.0]), np.array([True, True])) == 4.0
 
 
 def test_product_limit_by_hand():

@@ -3,7 +3,14 @@ import pandas as pd
 import pytest
 
 from medlstm.batches import Predictions
-from medlstm.intervals import DistributionInterval, GroupWidening, calibrate, group_widenings, interval_scores
+from medlstm.intervals import (
+    DistributionInterval,
+    GroupWidening,
+    calibrate,
+    group_widenings,
+    interval_scores,
+    product_limit_weights,
+)
 from medlstm.models.distribution import RemainingStay
 
 EDGES = np.concatenate([np.linspace(0, 30, 61), [45, 60]])
@@ -47,6 +54,41 @@ def test_coverage_of_a_wrong_distribution_holds_overall_and_by_time_in_hospital(
     for start, end in ((0, 2), (2, 8), (8, 20)):
         band = (elapsed[rest] >= start) & (elapsed[rest] < end)
         assert inside[band].mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_censored_point_counts_for_those_above_it():
+    weights = product_limit_weights(np.array([3.0, 1.0, 2.0, 4.0]), np.array([False, False, True, False]))
+    assert weights == pytest.approx([1.5, 1.0, 0.0, 1.5])
+    missing = product_limit_weights(np.array([3.0, 1.0, 2.0, 4.0]), np.array([False, False, False, True]))
+    assert missing == pytest.approx([1.0, 1.0, 1.0, 0.0])
+    assert (product_limit_weights(np.array([2.0, 2.0, 5.0]), np.zeros(3, dtype=bool)) == 1).all()
+
+
+@pytest.mark.parametrize("make", [_exponential, _points])
+def test_coverage_holds_of_all_stays_when_only_the_short_ones_have_ended(make):
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(1, 5, 20000)
+    actual, followup = rng.exponential(truth), rng.uniform(0, 20, 20000)
+    known, seen = actual <= followup, np.minimum(actual, followup)
+    asked, groups = (np.zeros(20000), np.arange(20000)), _no_groups(20000)
+
+    def coverage(interval):
+        lower, upper = interval.bounds(make(truth), asked[0], groups)
+        return ((lower <= actual) & (actual <= upper)).mean()
+
+    assert coverage(calibrate(make(truth), seen, *asked, 0.9, censored=~known)) == pytest.approx(0.9, abs=0.015)
+    ended = calibrate(make(truth[known]), seen[known], asked[0][known], asked[1][known], 0.9)
+    assert coverage(ended) < 0.88
+
+
+def test_an_upper_bound_that_no_follow_up_reached_is_not_made_up():
+    rng = np.random.default_rng(0)
+    actual, followup = rng.exponential(3.0, 3000), rng.uniform(0, 4, 3000)
+    known, seen = actual <= followup, np.minimum(actual, followup)
+    interval = calibrate(_exponential(np.full(3000, 3.0)), seen, np.zeros(3000), np.arange(3000), 0.9, censored=~known)
+    lower, upper = interval.bounds(_exponential(np.full(1, 3.0)), np.zeros(1), _no_groups(1))
+    assert np.isinf(upper).all()
+    assert lower == pytest.approx(-3 * np.log(0.95), rel=0.3)
 
 
 def test_bounds_hold_the_order_and_the_point_and_stay_above_zero():

@@ -7,7 +7,7 @@ from medlstm.models.augmentation import rare_variables, sampled_less_often
 from medlstm.models.ensemble import Ensemble, build_member
 from medlstm.models.inputs import ClinicalInputs, unskewed
 from medlstm.models.member import StepNetwork, TableMember, TableRows
-from medlstm.models.names import model_names
+from medlstm.models.names import BLEND_PARTS, model_names
 from medlstm.models.spec import ModelSpec
 from medlstm.models.summaries import BRANCH_STATISTICS, TABLE_STATISTICS, branch_summaries, table_features
 
@@ -22,7 +22,7 @@ def _spec(name, **changes):
         "variables": ("hr", "temp", "bun"), "numeric": ("age", "height"),
         "categories": {"gender": ("f", "m"), "ward": ("a", "b", "c", "d")}, "bin_hours": 1, "single_step": False,
     }  # fmt: skip
-    return ModelSpec(**(base | changes))
+    return ModelSpec(**(base | {"parts": BLEND_PARTS if name == "blend" else ()} | changes))
 
 
 def _stays(count, length):
@@ -62,8 +62,21 @@ def members():
     return {name: _member(name) for name in model_names()}
 
 
+def test_accelerated_failure_time_finds_the_weights_though_the_long_stays_are_cut():
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(6000, 3, generator=generator).double()
+    error = torch.logit(torch.rand(6000, generator=generator).double()) * 0.3
+    days = torch.expm1((table @ torch.tensor([0.5, -0.3, 0.0]).double() + 1.5 + error).clamp(min=0.01))
+    followup = 8 * torch.rand(6000, generator=generator).double()
+    member = build_member(_spec("aft"))
+    member.fit_days(table, torch.minimum(days, followup), days > followup)
+    torch.testing.assert_close(member.weights, torch.tensor([0.5, -0.3, 0.0]).double(), atol=0.06, rtol=0)
+    assert float(member.bias) == pytest.approx(1.5, abs=0.06)
+    assert float(member.error_scale) == pytest.approx(0.3, abs=0.03)
+
+
 def test_all_named_models_are_there():
-    assert set(model_names()) == {*NETWORKS, "median", "ridge", "gbm", "blend"}
+    assert set(model_names()) == {*NETWORKS, "median", "ridge", "aft", "gbm", "blend"}
     with pytest.raises(ValueError, match="known are"):
         build_member(_spec("lsmt"))
 

@@ -25,7 +25,7 @@ from medlstm.membership import table_rows
 from medlstm.models.blending import BlendMember
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.member import TableMember
-from medlstm.models.names import model_names
+from medlstm.models.names import BLEND_PARTS, model_names
 from medlstm.models.spec import ModelSpec
 from medlstm.registry import champion, load_network, load_records, save_model, training_due, unusable_models
 from medlstm.scoring import score_night
@@ -34,6 +34,7 @@ from medlstm.sizes import Sizes
 from medlstm.training import Evaluation, TrainedModel, train_model
 
 NIGHT = date(2026, 3, 1)
+OTHERS = ("median", "ridge", "aft", "gbm", "blend")
 NETWORKS = ("lstm", "lstm_attention", "cnn_lstm", "rnn", "gru", "mlp", "cnn")
 HEADS = ("hazard", "quantile", "smooth_log", "mse", "mae", "msle")
 # In an order that no sorting gives, with names that a file has to escape.
@@ -84,6 +85,7 @@ def _spec(name, head, inputs):
         name=name, head=head, inputs=inputs, hidden_units=6, layers=2, dropout=0.2, members=2, summaries=True,
         mortality=True, edges_days=(0.0, 0.5, 1.5, 3.0, 6.0), tail_days=2.5, sharpness=1.15, variables=VARIABLES,
         numeric=NUMERIC, categories=CATEGORIES, bin_hours=6, single_step=False,
+        parts=BLEND_PARTS if name == "blend" else (),
     )  # fmt: skip
 
 
@@ -94,8 +96,8 @@ def _in_memory(name, head, inputs):
     points, training = _points(stays), parse_config({"source": {"format": "physionet2012"}}, {}, "test").training
     for member in network.each():
         if isinstance(member, BlendMember):
-            member.weight.fill_(0.3)
-            member.mortality_weight.fill_(0.7)
+            member.weights.copy_(torch.tensor([0.3, 0.6, 0.1]))
+            member.mortality_weights.copy_(torch.tensor([0.2, 0.1, 0.7]))
         for part in member.each_part() if isinstance(member, BlendMember) else (member,):
             if isinstance(part, TableMember):
                 part.fit_rows(table_rows(part, arrange(stays, network.spec), points, training, 5000, 1), 1)
@@ -123,7 +125,7 @@ def _assert_same(mine, theirs):
 @pytest.mark.parametrize(
     ("name", "head", "inputs"),
     [(name, head, inputs) for name in NETWORKS for head in HEADS for inputs in ("clinical", "plain")]
-    + [(name, "hazard", inputs) for name in ("median", "ridge", "gbm", "blend") for inputs in ("clinical", "plain")],
+    + [(name, "hazard", inputs) for name in OTHERS for inputs in ("clinical", "plain")],
 )
 def test_a_model_comes_back_from_its_folder_as_it_was(tmp_path, name, head, inputs):
     place, model = Workspace(tmp_path), _in_memory(name, head, inputs)
@@ -140,7 +142,27 @@ def test_a_model_comes_back_from_its_folder_as_it_was(tmp_path, name, head, inpu
 
 
 def test_every_kind_of_model_is_among_those_that_come_back():
-    assert set(model_names()) == {*NETWORKS, "median", "ridge", "gbm", "blend"}
+    assert set(model_names()) == {*NETWORKS, *OTHERS}
+
+
+def test_a_blend_that_was_saved_when_it_had_two_parts_answers_as_it_did(tmp_path):
+    spec = _spec("blend", "hazard", "clinical").model_copy(update={"parts": ("lstm", "gbm")})
+    torch.manual_seed(3)
+    network, stays = Ensemble(spec), _stays()
+    arranged, points = arrange(stays, spec), _points(stays)
+    for member in network.each():
+        member.weights.copy_(torch.tensor([0.3, 0.7]))
+        member.mortality_weights.copy_(torch.tensor([0.6, 0.4]))
+    weights = network.state_dict()
+    for position in range(2):
+        for before in ("weight", "mortality_weight"):
+            weights[f"members.{position}.{before}"] = weights.pop(f"members.{position}.{before}s")[0].clone()
+    old = spec.model_dump(mode="json")
+    del old["parts"]
+    again = Ensemble(ModelSpec.model_validate(old))
+    again.load_state_dict(weights)
+    cpu = torch.device("cpu")
+    _assert_same(predict(network, arranged, points, cpu), predict(again, arranged, points, cpu))
 
 
 def test_predicting_leaves_the_network_as_it_was():
@@ -154,7 +176,7 @@ def test_predicting_leaves_the_network_as_it_was():
         assert one.equal(before[name][1])
 
 
-@pytest.mark.parametrize("name", ["lstm", "gbm", "ridge", "blend"])
+@pytest.mark.parametrize("name", ["lstm", "gbm", "ridge", "aft", "blend"])
 def test_features_that_parts_share_are_those_of_each_alone(name, monkeypatch):
     model = _in_memory(name, "hazard", "clinical")
     network, stays = model.fitted.network, arrange(model.test_stays, model.fitted.spec)
@@ -337,7 +359,7 @@ def test_a_night_scored_in_a_fresh_process_says_what_the_model_in_memory_says(tm
 
 @pytest.mark.parametrize(
     ("name", "inputs"),
-    [(name, inputs) for name in ("lstm", "gbm", "ridge", "blend") for inputs in ("clinical", "plain")],
+    [(name, inputs) for name in ("lstm", "gbm", "ridge", "aft", "blend") for inputs in ("clinical", "plain")],
 )
 def test_a_contribution_is_the_prediction_less_that_of_a_stay_without_the_input(name, inputs):
     """Each input is hidden in the stays themselves here, and in the computed features there."""

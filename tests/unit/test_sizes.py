@@ -59,10 +59,10 @@ def test_the_sharpness_is_found_by_which_the_truth_differs_from_what_was_said(tr
     usual = np.concatenate([[1.0], np.cumprod(np.full(12, 1 - 1 / (1 + np.exp(1.5))))])
     real = sharpened(torch.from_numpy(said.survival), torch.from_numpy(usual), truth).numpy()
     ends = (real > generator.uniform(size=(6000, 1))).sum(axis=1) - generator.uniform(size=6000)
-    censored = ends > 11.5
     days = np.clip(ends, 0, 11.5)
-    assert fit_sharpness(said, usual, days, censored, np.arange(6000)) == pytest.approx(truth, abs=0.08)
+    followup = np.where(ends > 11.5, days, np.inf)
+    assert fit_sharpness(said, usual, days, followup, np.arange(6000)) == pytest.approx(truth, abs=0.08)
     few = slice(0, 10)
     assert abs(
-        fit_sharpness(_curves(1 / (1 + np.exp(-logits[few]))), usual, days[few], censored[few], np.arange(10)) - 1
+        fit_sharpness(_curves(1 / (1 + np.exp(-logits[few]))), usual, days[few], followup[few], np.arange(10)) - 1
     ) < 0.1  # fmt: skip

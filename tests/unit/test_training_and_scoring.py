@@ -1,14 +1,16 @@
 import json
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
 
 from medlstm import tables
-from medlstm.batches import arrange, last_points, nightly_points, predict
+from medlstm.batches import NightlyPoints, arrange, followed_up, last_points, nightly_points, predict
+from medlstm.blend_weights import drawn_to
 from medlstm.compare import compare_night
 from medlstm.config import parse_config
 from medlstm.devices import cpu_threads
@@ -18,7 +20,8 @@ from medlstm.fitting import fit_buffers, fit_spec
 from medlstm.folds import assign_windows
 from medlstm.gate import decide
 from medlstm.lake import Workspace, partition_file, read_table, write_table
-from medlstm.membership import drawn_to_half
+from medlstm.membership import targets
+from medlstm.models.names import BLEND_PARTS
 from medlstm.registry import champion, load_network, load_records, save_model, training_due
 from medlstm.scoring import score_night, score_stays
 from medlstm.sequences import build_sequences, load_sequences
@@ -147,13 +150,16 @@ def test_a_blend_of_two_fitted_models_is_the_blend_trained_as_one(trained):
     def points_of(stays):
         return nightly_points(stays, _config().cutoff_instant(LAST))
 
-    (_, first), (_, second), (config, whole) = fitted("lstm"), fitted("gbm"), fitted("blend")
-    joined = fit_blend(first, second, sequences, points_of, config)
+    parts = {name: fitted(name)[1] for name in BLEND_PARTS}
+    config, whole = fitted("blend")
+    joined = fit_blend(parts, sequences, points_of, config)
     for name, weights in whole.network.state_dict().items():
         if ".inputs." not in name or ".parts." in name:
             assert weights.equal(joined.network.state_dict()[name]), name
     assert joined.interval == whole.interval
-    assert 0 <= float(joined.network.each()[0].weight) <= 1
+    for shares in (joined.network.each()[0].weights, joined.network.each()[0].mortality_weights):
+        assert float(shares.min()) > 0
+        assert float(shares.sum()) == pytest.approx(1)
 
 
 def test_members_fitted_side_by_side_are_those_fitted_one_after_the_other(trained):
@@ -180,11 +186,12 @@ def test_members_fitted_side_by_side_are_those_fitted_one_after_the_other(traine
     assert [loss.member for loss, _ in told[1]] == [0, 0, 1, 1, 2, 2]
 
 
-def test_a_blends_weight_is_half_as_long_as_few_stays_speak_against_it():
-    assert drawn_to_half(1.0, 0) == 0.5
-    assert drawn_to_half(0.0, 2) == pytest.approx(50 / 102)
-    assert drawn_to_half(1.0, 100) == 0.75
-    assert drawn_to_half(0.2, 1_000_000) == pytest.approx(0.2, abs=1e-4)
+def test_a_blends_shares_are_the_usual_ones_as_long_as_few_stays_speak_against_them():
+    usual = np.array([0.5, 0.3, 0.2])
+    assert drawn_to(usual, np.array([1.0, 0, 0]), 0) == pytest.approx(usual)
+    assert drawn_to(usual, np.array([0, 0, 1.0]), 2) == pytest.approx(np.array([50, 30, 22]) / 102)
+    assert drawn_to(usual, np.array([1.0, 0, 0]), 100) == pytest.approx([0.75, 0.15, 0.1])
+    assert drawn_to(usual, np.array([0.2, 0.8, 0]), 1_000_000) == pytest.approx([0.2, 0.8, 0], abs=1e-4)
 
 
 def test_no_validation_calibration_or_test_stay_changes_a_fitted_statistic(trained):
@@ -311,17 +318,39 @@ def test_too_few_stays_are_refused_with_the_number(trained):
 
 def test_gate(trained):
     evaluation = trained[2].test
-    better, worse = replace(evaluation, mae_days=0.1), replace(evaluation, mae_days=99.0)
+    better, worse = replace(evaluation, restricted_mae_days=0.1), replace(evaluation, restricted_mae_days=99.0)
     assert decide(better, None).promoted
     assert "NOT beat" in decide(worse, None).note
     assert decide(worse, None).promoted
     assert decide(better, evaluation).promoted
     assert not decide(worse, evaluation).promoted
     assert not decide(evaluation, better).promoted
-    short = replace(evaluation, baseline_mae_days=evaluation.mae_days - 0.01)
-    assert short.mae_days < short.median_mae_days
-    assert not decide(short, replace(evaluation, mae_days=99.0)).promoted
+    short = replace(evaluation, restricted_baseline_mae_days=evaluation.restricted_mae_days - 0.01)
+    assert short.restricted_mae_days < short.restricted_median_mae_days
+    assert not decide(short, worse).promoted
     assert "Kaplan-Meier" in decide(short, None).note
+    with pytest.raises(ValueError, match="without its error up to what is known"):
+        decide(replace(evaluation, restricted_mae_days=None), None)
+
+
+def test_whoever_takes_all_stays_for_short_ones_wins_on_ended_stays_only(trained):
+    """A night cuts all stays: of ten who stay 1 and ten who stay 20 days, admitted over the last 20 days."""
+    sequences = load_sequences(trained[0].sequences(LAST))
+    admitted = pd.Timestamp(datetime(2026, 1, 1), tz="UTC").as_unit("us") + pd.to_timedelta(np.arange(20), unit="D")
+    cutoff, los = datetime(2026, 1, 21, tzinfo=UTC), np.where(np.arange(20) % 2, 20.0, 1.0)
+    followup = 20.0 - np.arange(20)
+    stays = sequences.stays.head(20).assign(
+        admitted_at=admitted, duration_hours=24 * np.minimum(los, followup), is_open=los > followup
+    )
+    asked = replace(sequences.select(np.arange(len(sequences)) < 20), stays=stays, single_step=True)
+    points = NightlyPoints(np.arange(20), np.zeros(20, dtype=int), np.minimum(los, followup))
+    wanted = targets(followed_up(asked, cutoff), points, trained[2].fitted.spec)
+    np.testing.assert_allclose(wanted.followup_days, followup)
+    ended = ~wanted.censored
+    everyone_short, honest = np.full(20, 1.0), los + 0.5
+    assert np.abs(everyone_short - los)[ended].mean() < np.abs(honest - los)[ended].mean()
+    assert wanted.restricted_error(honest).mean() < 0.1 * wanted.restricted_error(everyone_short).mean()
+    np.testing.assert_allclose(wanted.restricted_error(los), 0)
 
 
 def test_data_without_observations_is_a_sequence_of_one_step(tmp_path):

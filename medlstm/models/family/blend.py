@@ -1,12 +1,15 @@
-"""The LSTM and gradient boosting together, weighed on stays that neither was trained on."""
+"""The LSTM, gradient boosting and the accelerated failure time model together, weighed on stays that none was trained
+on."""
 
 from medlstm.models.blending import BlendMember
-from medlstm.models.family import gbm, lstm
+from medlstm.models.family import aft, gbm, lstm
+from medlstm.models.member import Part
 from medlstm.models.spec import ModelSpec
+
+_BUILDERS = {"lstm": lstm.build, "gbm": gbm.build, "aft": aft.build}
 
 
 def build(spec: ModelSpec) -> BlendMember:
-    """A member with fresh weights."""
-    return BlendMember(
-        spec, lstm.build(spec.model_copy(update={"name": "lstm"})), gbm.build(spec.model_copy(update={"name": "gbm"}))
-    )
+    """A member with fresh weights, of the parts that `spec.parts` names."""
+    parts: list[Part] = [_BUILDERS[name](spec.model_copy(update={"name": name})) for name in spec.parts]
+    return BlendMember(spec, parts)

@@ -1,0 +1,95 @@
+"""The shares of a blend's parts, from stays that none of them was trained on."""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+
+from medlstm.batches import Predictions, predict
+from medlstm.membership import MemberStays, Targets, targets
+from medlstm.models.blending import BlendMember
+from medlstm.models.distribution import RemainingStay
+from medlstm.models.member import Member
+
+_STEPS = 20
+_STAYS_FOR_HALF = 100
+# What did best inside PhysioNet's set A, over four folds of it.
+USUAL_SHARES = {"lstm": 0.4, "gbm": 0.4, "aft": 0.2}
+
+
+def fit_blend_weights(members: list[Member], stays: list[MemberStays], windows: int, device: torch.device) -> None:
+    """Set the weights of all members of a blend to those with the least error on the stays that the first `windows`
+    of them stopped on, one after the other; nothing where the members are no blend."""
+    blends = [member for member in members if isinstance(member, BlendMember)]
+    if not blends:
+        return
+    said = [_on_validation(blend, own, device) for blend, own in zip(blends[:windows], stays, strict=False)]
+    judged = sum(len(np.unique(own.validation_points.stay)) for own in stays[:windows])
+    usual = np.array([USUAL_SHARES[name] for name in blends[0].spec.parts])
+    usual /= usual.sum()
+    shares = drawn_to(usual, _best_for_days(said, len(usual)), judged)
+    risk_shares = drawn_to(usual, _best_for_risk(said, usual), judged)
+    for blend in blends:
+        blend.weights.copy_(torch.from_numpy(shares))
+        blend.mortality_weights.copy_(torch.from_numpy(risk_shares))
+
+
+def drawn_to(usual: np.ndarray, best: np.ndarray, stays: int) -> np.ndarray:
+    """The shares [k] that were best on so many stays, drawn towards the usual ones as if a hundred others had said
+    that: on a handful of stays the best is one part alone, by chance."""
+    return (stays * best + _STAYS_FOR_HALF * usual) / (stays + _STAYS_FOR_HALF)
+
+
+@dataclass(frozen=True)
+class _Said:
+    parts: list[Predictions]
+    wanted: Targets
+
+
+def _on_validation(blend: BlendMember, own: MemberStays, device: torch.device) -> _Said:
+    points = own.validation_points
+    parts = [predict(part, own.validation, points, device) for part in blend.each_part()]
+    return _Said(parts, targets(own.validation.sequences, points, blend.spec))
+
+
+def _candidates(parts: int) -> np.ndarray:
+    """All shares of so many parts in twentieths, each row adding up to 1."""
+    first = np.array([one for one in product(range(_STEPS + 1), repeat=parts - 1) if sum(one) <= _STEPS])
+    return np.column_stack([first, _STEPS - first.sum(axis=1)]) / _STEPS
+
+
+def _best_for_days(said: list[_Said], parts: int) -> np.ndarray:
+    candidates = _candidates(parts)
+    errors = [
+        float(np.concatenate([one.wanted.restricted_error(_mixed_days(one.parts, shares)) for one in said]).mean())
+        for shares in candidates
+    ]
+    return candidates[int(np.argmin(errors))]
+
+
+def _mixed_days(parts: list[Predictions], shares: np.ndarray) -> np.ndarray:
+    curves = [one.remaining for one in parts if one.remaining is not None]
+    if len(curves) < len(parts):
+        return np.tensordot(shares, np.stack([one.days for one in parts]), axes=1)
+    survival = np.tensordot(shares, np.stack([one.survival for one in curves]), axes=1)
+    return RemainingStay(curves[0].edges_days, curves[0].tail_days, survival).median()
+
+
+def _best_for_risk(said: list[_Said], usual: np.ndarray) -> np.ndarray:
+    """By the likelihood of what became of the stays whose outcome is known."""
+    risks, outcomes = [], []
+    for one in said:
+        known = ~np.isnan(one.wanted.died)
+        told = [part.mortality[known] for part in one.parts if part.mortality is not None]
+        if len(told) < len(one.parts):
+            return usual
+        risks.append(np.stack(told))
+        outcomes.append(one.wanted.died[known] == 1)
+    risk, died = np.concatenate(risks, axis=1), np.concatenate(outcomes)
+    if not len(died):
+        return usual
+    candidates = _candidates(len(usual))
+    mixed = candidates @ risk
+    losses = -np.log(np.clip(np.where(died, mixed, 1 - mixed), 1e-9, 1)).mean(axis=1)
+    return candidates[int(np.argmin(losses))]

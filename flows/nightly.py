@@ -16,6 +16,7 @@ from flows.execution import ingest, preprocess, validate
 from flows.night_date import held_date, run_name
 from medlstm.config import load_config
 from medlstm.errors import ContractStopped
+from medlstm.gate import unbeaten
 from medlstm.ingest import IngestSummary, dates_to_ingest, shown_name
 from medlstm.lake import Workspace
 from medlstm.registry import champion, training_due, unusable_models
@@ -141,7 +142,7 @@ def _train(workspace: str, day: date, night: _Night) -> TrainSummary | None:
     summary = state.result()
     if summary.version is None:
         night.warnings.append(f"not trained: {summary.note}")
-    elif not summary.promoted or (summary.test and summary.test.mae_days >= summary.test.median_mae_days):
+    elif not summary.promoted or (summary.test and unbeaten(summary.test)):
         night.warnings.append(summary.note)
     return summary
 

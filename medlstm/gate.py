@@ -18,22 +18,24 @@ def decide(challenger: Evaluation, champion: Evaluation | None) -> GateDecision:
 
     Errors are the restricted ones, up to what is known of stays in a bed too: on ended stays alone whoever takes all
     for short ones would win. A first model is promoted with its shortcoming named, since the alternative is no
-    prediction at all. Raises ValueError for an evaluation without restricted errors.
+    prediction at all, and so is one that beats no baseline but the champion, which is further still from beating any.
+    Raises ValueError for an evaluation without restricted errors.
     """
-    unbeaten = _unbeaten(challenger)
+    shortcoming = unbeaten(challenger)
     beside = f"MAE {_error(challenger):.2f} days, {_baselines(challenger)}"
     if champion is None:
-        verdict = f"first model, does NOT beat {unbeaten}" if unbeaten else "first model"
+        verdict = f"first model, does NOT beat {shortcoming}" if shortcoming else "first model"
         return GateDecision(True, f"{verdict}: {beside}")
-    if unbeaten:
-        return GateDecision(False, f"kept the champion: the challenger does not beat {unbeaten} ({beside})")
     against_champion = f"MAE {_error(challenger):.2f} days, the champion's {_error(champion):.2f}"
+    if shortcoming and _error(challenger) >= _error(champion):
+        return GateDecision(False, f"kept the champion: the challenger does not beat {shortcoming} ({beside})")
     if _error(challenger) > _error(champion):
         return GateDecision(False, f"kept the champion: {against_champion}")
-    return GateDecision(True, f"promoted: {against_champion}, {_baselines(challenger)}")
+    verdict = f"promoted over a worse champion, does NOT beat {shortcoming}" if shortcoming else "promoted"
+    return GateDecision(True, f"{verdict}: {against_champion}, {_baselines(challenger)}")
 
 
-def _unbeaten(challenger: Evaluation) -> str:
+def unbeaten(challenger: Evaluation) -> str:
     """The baseline that the challenger is not better than, in words; empty where it beats both."""
     median, baseline = challenger.restricted_median_mae_days, challenger.restricted_baseline_mae_days
     if median is not None and _error(challenger) >= median:

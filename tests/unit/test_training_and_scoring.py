@@ -327,7 +327,9 @@ def test_gate(trained):
     assert not decide(evaluation, better).promoted
     short = replace(evaluation, restricted_baseline_mae_days=evaluation.restricted_mae_days - 0.01)
     assert short.restricted_mae_days < short.restricted_median_mae_days
-    assert not decide(short, worse).promoted
+    assert not decide(short, replace(short, restricted_mae_days=short.restricted_mae_days - 0.005)).promoted
+    assert decide(short, worse).promoted
+    assert "NOT beat the Kaplan-Meier baseline" in decide(short, worse).note
     assert "Kaplan-Meier" in decide(short, None).note
     with pytest.raises(ValueError, match="without its error up to what is known"):
         decide(replace(evaluation, restricted_mae_days=None), None)

@@ -60,9 +60,10 @@ class RawInputs(nn.Module):
             self.register_buffer(name, torch.full((numeric,), fill))
 
     def equals(self, other: "RawInputs") -> bool:
-        """Whether the other layer makes the very same of all inputs."""
+        """Whether the other layer makes the very same of all inputs; not to be known on the meta device."""
         return (
             type(self) is type(other)
+            and not self.mean.is_meta
             and self.bin_hours == other.bin_hours
             and self.category_sizes == other.category_sizes
             and all(torch.equal(mine, theirs) for mine, theirs in zip(self.buffers(), other.buffers(), strict=True))

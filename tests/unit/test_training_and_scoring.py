@@ -189,9 +189,9 @@ def test_members_fitted_side_by_side_are_those_fitted_one_after_the_other(traine
 def test_a_blends_shares_are_the_usual_ones_as_long_as_few_stays_speak_against_them():
     usual = np.array([0.5, 0.3, 0.2])
     assert drawn_to(usual, np.array([1.0, 0, 0]), 0) == pytest.approx(usual)
-    assert drawn_to(usual, np.array([0, 0, 1.0]), 2) == pytest.approx(np.array([50, 30, 22]) / 102)
-    assert drawn_to(usual, np.array([1.0, 0, 0]), 100) == pytest.approx([0.75, 0.15, 0.1])
-    assert drawn_to(usual, np.array([0.2, 0.8, 0]), 1_000_000) == pytest.approx([0.2, 0.8, 0], abs=1e-4)
+    assert drawn_to(usual, np.array([0, 0, 1.0]), 20) == pytest.approx(np.array([1000, 600, 420]) / 2020)
+    assert drawn_to(usual, np.array([1.0, 0, 0]), 2000) == pytest.approx([0.75, 0.15, 0.1])
+    assert drawn_to(usual, np.array([0.2, 0.8, 0]), 10**8) == pytest.approx([0.2, 0.8, 0], abs=1e-4)
 
 
 def test_no_validation_calibration_or_test_stay_changes_a_fitted_statistic(trained):

@@ -13,8 +13,8 @@ from medlstm.models.distribution import RemainingStay
 from medlstm.models.member import Member
 
 _STEPS = 20
-# What did best inside PhysioNet's set A, over four folds of it (docs/accuracy.md). What can be judged out of fold is one
-# member, and one LSTM is further from five of them than trees are: it takes many stays to say otherwise.
+# What did best inside PhysioNet's set A, over four folds of it (docs/accuracy.md). What can be judged out of fold is
+# one member, and one LSTM is further from five of them than trees are: it takes many stays to say otherwise.
 USUAL_SHARES = {"lstm": 0.5, "gbm": 0.3, "aft": 0.2}
 _STAYS_FOR_HALF = 2_000
 

@@ -1,6 +1,11 @@
 """Landing files to canonical rows of text: one file per format.
 
-A source is one file, `medlstm/sources/<format>.py`, with one function, and its settings in `medlstm/config.py`:
+In: the files of one date's landing folder, as the hospital sent them.
+Out: batches of rows with canonical columns, every value still the text that was received, every file accounted for.
+Begin with read_landing.py, which picks the format, then csv.py and mapping.py.
+
+A source is one file, `medlstm/sources/<format>.py`, with one function, and its settings in
+`medlstm/settings/source.py`:
 
     def read(landing: LandingFolder, config: Config) -> Iterator[Landed]
 
@@ -15,5 +20,5 @@ It yields, in an order that depends on the files alone (so that a rerun gives eq
 A source casts nothing, judges nothing and drops nothing: a line that it cannot split into columns is a row with the
 text in `unparsed_line` (see `unparsed_rows`), a time counted from the admission is `minutes_after_admission`, a row
 that the source marks as entered in error has text in `retracted`. It holds one batch at a time, and it never opens a
-file outside `landing.folder`. The canonical columns are `raw_columns` in `medlstm/tables.py`.
+file outside `landing.folder`. The canonical columns are `raw_columns` in `medlstm/lake/schemas.py`.
 """

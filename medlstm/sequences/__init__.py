@@ -1,0 +1,5 @@
+"""Who is in, and what was measured of them hour by hour, as a night may know it.
+
+In: admitted stays and observations up to the night's date. Out: one sequence of bins a stay, and padded batches.
+Begin with `load_cohort` in cohort.py, then `build_sequences` in build.py; batches.py is where tensors begin.
+"""

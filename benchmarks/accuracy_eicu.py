@@ -31,13 +31,13 @@ from scores import (
 )
 from threadpoolctl import threadpool_limits
 
-from medlstm import metrics
-from medlstm.batches import NightlyPoints, Predictions, arrange, elapsed_days, predict
-from medlstm.config import Config
-from medlstm.ensembling import FittedModel, fit_blend, fit_model, groups_at
+from medlstm.evaluation import metrics
+from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
 from medlstm.models.ensemble import Ensemble
-from medlstm.sequences import StaySequences
-from medlstm.subgroups import SubgroupScore, score_subgroups
+from medlstm.sequences.batches import NightlyPoints, Predictions, arrange, elapsed_days, predict
+from medlstm.sequences.build import StaySequences
+from medlstm.settings.workspace import Config
+from medlstm.training.fit_ensemble import FittedModel, fit_blend, fit_model, groups_at
 
 FOLDS = 5
 NAMES = ("lstm", "gbm", "ridge", "median")

@@ -32,13 +32,13 @@ from scores import (
 )
 from threadpoolctl import threadpool_limits
 
-from medlstm import metrics
-from medlstm.batches import NightlyPoints, Predictions, arrange, predict
-from medlstm.config import Config
-from medlstm.ensembling import FittedModel, fit_blend, fit_model, groups_at
+from medlstm.evaluation import metrics
+from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
 from medlstm.models.ensemble import Ensemble
-from medlstm.sequences import StaySequences
-from medlstm.subgroups import SubgroupScore, score_subgroups
+from medlstm.sequences.batches import NightlyPoints, Predictions, arrange, predict
+from medlstm.sequences.build import StaySequences
+from medlstm.settings.workspace import Config
+from medlstm.training.fit_ensemble import FittedModel, fit_blend, fit_model, groups_at
 
 FEATURES = {"numeric": ["age", "height"], "categorical": ["gender", "icu_type"]}
 COLUMNS = [
@@ -100,7 +100,7 @@ def fit_all(training: StaySequences, config: Config) -> dict[str, FittedModel]:
     names = ("lstm", "gbm", "aft", "ridge", "median")
     fitted = {name: fit_model(training, at_48_hours, named(config, name)) for name in names}
     fitted["blend"] = fit_blend(fitted, training, at_48_hours, config)
-    tutorial = tomllib.loads((files("medlstm") / "templates" / "tutorial.toml").read_text(encoding="utf-8"))
+    tutorial = tomllib.loads((files("medlstm.settings") / "examples" / "tutorial.toml").read_text(encoding="utf-8"))
     fitted["lstm_tutorial"] = fit_model(training, at_48_hours, settings(FEATURES, 1, tutorial))
     return fitted
 

@@ -26,17 +26,17 @@ import pandas as pd
 import torch
 from scores import write
 
-from medlstm import metrics
-from medlstm.batches import NightlyPoints, arrange, elapsed_days, nightly_points, predict
-from medlstm.cohort import epoch_us, instant_us
-from medlstm.config import Config, load_config
-from medlstm.ensembling import split_of
-from medlstm.lake import Workspace, partition_dates, partition_file, read_table
+from medlstm.evaluation import metrics
+from medlstm.lake.files import Workspace, partition_dates, partition_file, read_table
 from medlstm.models.distribution import RemainingStay
-from medlstm.registry import ModelRecord, load_network, load_records
-from medlstm.retraining import train_night
-from medlstm.scoring import score_night
-from medlstm.sequences import StaySequences, load_sequences, stored_scope
+from medlstm.registry.nightly_training import train_night
+from medlstm.registry.versions import ModelRecord, load_network, load_records
+from medlstm.scoring.score_night import score_night
+from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, nightly_points, predict
+from medlstm.sequences.build import StaySequences, load_sequences, stored_scope
+from medlstm.sequences.cohort import epoch_us, instant_us
+from medlstm.settings.workspace import Config, load_config
+from medlstm.training.fit_ensemble import split_of
 
 START = date(2026, 1, 1)
 HORIZON_HOURS = (24, 48, 72)
@@ -79,7 +79,7 @@ def run_nights(data: Path, name: str, days: int, root: Path) -> None:
 
 def _medlstm(*arguments: object) -> None:
     subprocess.run(
-        [sys.executable, "-m", "flows.cli", *(str(one) for one in arguments)], check=True,
+        [sys.executable, "-m", "flows.command_line.app", *(str(one) for one in arguments)], check=True,
         stdout=subprocess.DEVNULL, env={**os.environ, "PREFECT_LOGGING_LEVEL": "WARNING"},
     )  # fmt: skip
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medlstm.batches import NightlyPoints
-from medlstm.sequences import StaySequences
+from medlstm.sequences.batches import NightlyPoints
+from medlstm.sequences.build import StaySequences
 
 CAP_HOURS = 168.0
 _ADMITTED = pd.Timestamp("2015-01-01", tz="UTC").as_unit("us")

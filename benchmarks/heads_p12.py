@@ -21,9 +21,9 @@ from physionet2012 import HOURS, read_sets
 from scores import assign_inner_splits, saved_and_loaded, settings, show, write
 from threadpoolctl import threadpool_limits
 
-from medlstm import metrics
-from medlstm.ensembling import fit_model
+from medlstm.evaluation import metrics
 from medlstm.models.heads import HeadName
+from medlstm.training.fit_ensemble import fit_model
 
 HEADS: tuple[str, ...] = get_args(HeadName)
 COLUMNS = ["los_mae_days", "los_msle", "los_r2", "los_kappa", "coverage_90", "width_90_days", "seconds_fit"]

@@ -30,10 +30,10 @@ import polars as pl
 import pyarrow as pa
 
 from benchmarks.machine import folder_bytes, machine_limits
-from medlstm.config import parse_config
-from medlstm.ingest import ingest_date
-from medlstm.lake import Workspace
-from medlstm.validate import validate_date
+from medlstm.contracts.raw_to_admitted import validate_date
+from medlstm.ingest.landing_to_raw import ingest_date
+from medlstm.lake.files import Workspace
+from medlstm.settings.workspace import parse_config
 
 DAY = date(2026, 1, 1)
 NEW_IDENTIFIER = 500_000

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medlstm.sequences import StaySequences
+from medlstm.sequences.build import StaySequences
 
 HOURS = 48
 DESCRIPTORS = ("RecordID", "Age", "Gender", "Height", "ICUType")

@@ -113,12 +113,12 @@ def _observations(
 def run_chain(root: str, days: list[date], rows: int, memory_limit_gb: float) -> dict[str, Any]:
     """Every step over the landing folders, timed; in a process of its own, so that its peak memory is its own."""
 
-    from medlstm.cohort import load_cohort
-    from medlstm.config import parse_config
-    from medlstm.ingest import ingest_dates
-    from medlstm.lake import Workspace
-    from medlstm.sequences import binned_stays, build_sequences
-    from medlstm.validate import ValidationSummary, validate_dates
+    from medlstm.contracts.raw_to_admitted import ValidationSummary, validate_dates
+    from medlstm.ingest.landing_to_raw import ingest_dates
+    from medlstm.lake.files import Workspace
+    from medlstm.sequences.build import binned_stays, build_sequences
+    from medlstm.sequences.cohort import load_cohort
+    from medlstm.settings.workspace import parse_config
 
     # As for the `medlstm` command; see flows/__init__.py.
     pa.set_memory_pool(pa.jemalloc_memory_pool())

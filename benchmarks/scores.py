@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medlstm.batches import NightlyPoints
-from medlstm.config import Config, parse_config
-from medlstm.ensembling import FittedModel
-from medlstm.lake import Workspace
+from medlstm.lake.files import Workspace
 from medlstm.models.ensemble import Ensemble
-from medlstm.registry import load_network, save_model
-from medlstm.sequences import StaySequences
-from medlstm.training import judge_model
+from medlstm.registry.versions import load_network, save_model
+from medlstm.sequences.batches import NightlyPoints
+from medlstm.sequences.build import StaySequences
+from medlstm.settings.workspace import Config, parse_config
+from medlstm.training.fit_and_evaluate import judge_model
+from medlstm.training.fit_ensemble import FittedModel
 
 Scores = dict[str, float]
 

@@ -1,4 +1,4 @@
-"""One file per flow, which is one deployment; cli.py is the `medlstm` command."""
+"""One file per flow, which is one deployment; command_line/ is the `medlstm` command."""
 
 import logging
 import os

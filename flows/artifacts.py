@@ -2,8 +2,8 @@
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from medlstm.report import NightReport, days_text, group_rows
-from medlstm.validate import ValidationSummary
+from medlstm.contracts.raw_to_admitted import ValidationSummary
+from medlstm.report.page import NightReport, days_text, group_rows
 
 
 def publish_contracts(summaries: tuple[ValidationSummary, ...]) -> None:

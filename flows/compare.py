@@ -7,10 +7,10 @@ from functools import partial
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.execution import preprocess
+from flows.command_line.printing import plain
 from flows.night_date import held_date, run_name
-from flows.printing import plain
-from medlstm.compare import Comparison
+from flows.steps import preprocess
+from medlstm.training.compare_models import Comparison
 from tasks.compare import compare as compare_task
 
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from prefect import flow
 
 from flows.nightly import NightSummary, nightly
-from medlstm.synthetic import HospitalSummary
+from medlstm.synthetic.hospital import HospitalSummary
 from tasks.progress import report_progress
 from tasks.simulate import simulate
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.execution import preprocess
 from flows.night_date import held_date, run_name
-from medlstm.explain_gates import GateSummary
-from medlstm.lake import Workspace
-from medlstm.sequences import stored_scope
+from flows.steps import preprocess
+from medlstm.lake.files import Workspace
+from medlstm.report.lstm_gates import GateSummary
+from medlstm.sequences.build import stored_scope
 from tasks.explain import explain_gates
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.execution import ingest as ingest_step
 from flows.night_date import held_date, run_name
-from medlstm.ingest import IngestSummary, dates_to_ingest
-from medlstm.lake import Workspace
+from flows.steps import ingest as ingest_step
+from medlstm.ingest.landing_to_raw import IngestSummary, dates_to_ingest
+from medlstm.lake.files import Workspace
 
 
 @flow(name="ingest", flow_run_name=partial(run_name, "ingest"))

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 from prefect import runtime
 
-from medlstm.config import Config, load_config
-from medlstm.lake import Workspace
-from medlstm.lake_format import require_format
-from medlstm.locking import date_lock
+from medlstm.lake.date_lock import date_lock
+from medlstm.lake.files import Workspace
+from medlstm.lake.format import require_format
+from medlstm.settings.workspace import Config, load_config
 
 
 def resolve_as_of(workspace: str, as_of: date | None) -> date:

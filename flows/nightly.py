@@ -12,17 +12,17 @@ from pathlib import Path
 from prefect import flow
 
 from flows.artifacts import publish_contracts, publish_night
-from flows.execution import ingest, preprocess, validate
 from flows.night_date import held_date, run_name
-from medlstm.config import load_config
+from flows.steps import ingest, preprocess, validate
+from medlstm.contracts.raw_to_admitted import dates_to_validate
 from medlstm.errors import ContractStopped
-from medlstm.gate import unbeaten
-from medlstm.ingest import IngestSummary, dates_to_ingest, shown_name
-from medlstm.lake import Workspace
-from medlstm.registry import champion, training_due, unusable_models
-from medlstm.report import GroupForecast, NightError, NightReport, TableCounts
-from medlstm.retraining import TrainSummary
-from medlstm.validate import dates_to_validate
+from medlstm.ingest.landing_to_raw import IngestSummary, dates_to_ingest, shown_name
+from medlstm.lake.files import Workspace
+from medlstm.registry.nightly_training import TrainSummary
+from medlstm.registry.promotion import unbeaten
+from medlstm.registry.versions import champion, training_due, unusable_models
+from medlstm.report.page import GroupForecast, NightError, NightReport, TableCounts
+from medlstm.settings.workspace import load_config
 from tasks.report import report
 from tasks.score import score
 from tasks.train import train

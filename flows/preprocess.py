@@ -5,9 +5,9 @@ from functools import partial
 
 from prefect import flow
 
-from flows.execution import preprocess as preprocess_step
 from flows.night_date import held_date, run_name
-from medlstm.sequences import SequenceSummary
+from flows.steps import preprocess as preprocess_step
+from medlstm.sequences.build import SequenceSummary
 
 
 @flow(name="preprocess", flow_run_name=partial(run_name, "preprocess"))

@@ -4,7 +4,7 @@ from datetime import date
 
 from prefect import flow
 
-from medlstm.replay import ReplaySummary
+from medlstm.onboarding.replay import ReplaySummary
 from tasks.replay import replay as replay_task
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from prefect import flow
 
 from flows.night_date import held_date, run_name
-from medlstm.scoring import ScoreSummary
+from medlstm.scoring.score_night import ScoreSummary
 from tasks.score import score as score_task
 
 

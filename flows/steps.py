@@ -6,12 +6,12 @@ Either way the same functions of the core write the same files.
 from datetime import date
 from pathlib import Path
 
-from medlstm.cohort import Scope
-from medlstm.config import load_config
-from medlstm.ingest import IngestSummary
-from medlstm.lake import Workspace
-from medlstm.sequences import SequenceSummary
-from medlstm.validate import independent_dates
+from medlstm.contracts.raw_to_admitted import independent_dates
+from medlstm.ingest.landing_to_raw import IngestSummary
+from medlstm.lake.files import Workspace
+from medlstm.sequences.build import SequenceSummary
+from medlstm.sequences.cohort import Scope
+from medlstm.settings.workspace import load_config
 from tasks.cluster import dask_cluster, split_evenly
 from tasks.ingest import ingest as ingest_here
 from tasks.ingest import ingest_batch, plan_ingest

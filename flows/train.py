@@ -6,7 +6,7 @@ from functools import partial
 from prefect import flow
 
 from flows.night_date import held_date, run_name
-from medlstm.retraining import TrainSummary
+from medlstm.registry.nightly_training import TrainSummary
 from tasks.train import train as train_task
 
 

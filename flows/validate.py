@@ -7,10 +7,10 @@ from pathlib import Path
 from prefect import flow
 
 from flows.artifacts import publish_contracts
-from flows.execution import validate as validate_step
 from flows.night_date import held_date, run_name
-from medlstm.lake import Workspace
-from medlstm.validate import dates_to_validate
+from flows.steps import validate as validate_step
+from medlstm.contracts.raw_to_admitted import dates_to_validate
+from medlstm.lake.files import Workspace
 from tasks.validate import ValidationOutcome
 
 

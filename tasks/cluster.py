@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect import Task
 
-from medlstm.config import CONFIG_NAME, ExecutionSection
 from medlstm.errors import ConfigError, MedlstmError
+from medlstm.settings.workspace import CONFIG_NAME, ExecutionSection
 from medlstm.telemetry import switch_telemetry_off
 from tasks.progress import report_progress
 

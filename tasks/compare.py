@@ -7,9 +7,9 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.compare import Comparison, compare_night
-from medlstm.config import load_config
-from medlstm.lake import Workspace
+from medlstm.lake.files import Workspace
+from medlstm.settings.workspace import load_config
+from medlstm.training.compare_models import Comparison, compare_night
 from tasks.progress import report_progress
 
 logger = logging.getLogger("medlstm.tasks")

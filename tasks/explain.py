@@ -7,10 +7,10 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.config import load_config
-from medlstm.explain_gates import GateSummary
-from medlstm.explain_gates import explain_gates as explain
-from medlstm.lake import Workspace
+from medlstm.lake.files import Workspace
+from medlstm.report.lstm_gates import GateSummary
+from medlstm.report.lstm_gates import explain_gates as explain
+from medlstm.settings.workspace import load_config
 from tasks.retry import is_io_failure
 
 logger = logging.getLogger("medlstm.tasks")

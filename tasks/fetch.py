@@ -6,11 +6,11 @@ from datetime import date
 
 from prefect.blocks.system import Secret
 
-from medlstm.config import Config
-from medlstm.deliveries import delivered_dates
 from medlstm.errors import ConfigError
-from medlstm.lake import Workspace
-from medlstm.source_config import SqlSource
+from medlstm.ingest.delivered_files import delivered_dates
+from medlstm.lake.files import Workspace
+from medlstm.settings.source import SqlSource
+from medlstm.settings.workspace import Config
 from medlstm.sources.sql import database_url, fetch, is_fetched
 
 logger = logging.getLogger("medlstm.tasks")

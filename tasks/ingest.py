@@ -8,9 +8,9 @@ from pathlib import Path
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.config import Config, load_config
-from medlstm.ingest import IngestSummary, PlannedDate, ingest_dates, ingest_planned, plan_dates
-from medlstm.lake import Workspace
+from medlstm.ingest.landing_to_raw import IngestSummary, PlannedDate, ingest_dates, ingest_planned, plan_dates
+from medlstm.lake.files import Workspace
+from medlstm.settings.workspace import Config, load_config
 from tasks.fetch import fetch_if_due
 from tasks.progress import report_progress
 from tasks.retry import is_io_failure

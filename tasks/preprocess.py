@@ -8,10 +8,10 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.cohort import Scope
-from medlstm.config import Config, load_config
-from medlstm.lake import Workspace
-from medlstm.sequences import SequenceSummary, ShardCounts, build_sequences, build_shards, finish_sequences
+from medlstm.lake.files import Workspace
+from medlstm.sequences.build import SequenceSummary, ShardCounts, build_sequences, build_shards, finish_sequences
+from medlstm.sequences.cohort import Scope
+from medlstm.settings.workspace import Config, load_config
 from tasks.retry import is_io_failure
 
 logger = logging.getLogger("medlstm.tasks")

@@ -6,9 +6,9 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.config import load_config
-from medlstm.lake import Workspace
-from medlstm.replay import ReplaySummary, replay_physionet2012
+from medlstm.lake.files import Workspace
+from medlstm.onboarding.replay import ReplaySummary, replay_physionet2012
+from medlstm.settings.workspace import load_config
 from tasks.progress import report_progress
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.config import load_config
-from medlstm.lake import Workspace
-from medlstm.night_report import write_report
-from medlstm.report import NightReport
+from medlstm.lake.files import Workspace
+from medlstm.report.gather import write_report
+from medlstm.report.page import NightReport
+from medlstm.settings.workspace import load_config
 from tasks.retry import is_io_failure
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.config import load_config
-from medlstm.lake import Workspace
-from medlstm.scoring import ScoreSummary, score_night
+from medlstm.lake.files import Workspace
+from medlstm.scoring.score_night import ScoreSummary, score_night
+from medlstm.settings.workspace import load_config
 from tasks.retry import is_io_failure
 
 logger = logging.getLogger("medlstm.tasks")

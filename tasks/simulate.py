@@ -6,9 +6,9 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.config import load_config
-from medlstm.lake import Workspace
-from medlstm.synthetic import HospitalSummary, simulate_hospital
+from medlstm.lake.files import Workspace
+from medlstm.settings.workspace import load_config
+from medlstm.synthetic.hospital import HospitalSummary, simulate_hospital
 from tasks.progress import report_progress
 
 

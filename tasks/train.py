@@ -10,11 +10,11 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
 
-from medlstm.config import load_config
-from medlstm.gradient import EpochLoss
-from medlstm.lake import Workspace
-from medlstm.retraining import TrainSummary, train_night
-from medlstm.sizes import Sizes
+from medlstm.lake.files import Workspace
+from medlstm.registry.nightly_training import TrainSummary, train_night
+from medlstm.settings.workspace import load_config
+from medlstm.training.sizes import Sizes
+from medlstm.training.train_loop import EpochLoss
 from tasks.progress import report_progress
 
 logger = logging.getLogger("medlstm.tasks")

@@ -8,9 +8,9 @@ from pathlib import Path
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.config import Config, load_config
-from medlstm.lake import Workspace
-from medlstm.validate import ValidationSummary, validate_dates
+from medlstm.contracts.raw_to_admitted import ValidationSummary, validate_dates
+from medlstm.lake.files import Workspace
+from medlstm.settings.workspace import Config, load_config
 from tasks.progress import report_progress
 from tasks.retry import is_io_failure
 

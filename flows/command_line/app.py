@@ -16,11 +16,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from flows.cli_lake import export, lake, quarantine
-from flows.cli_options import AsOfOption, JsonOption, WorkspaceOption, date_of, print_json, root_of
-from medlstm.config import CONFIG_NAME, parse_date
+from flows.command_line.lake import export, lake, quarantine
+from flows.command_line.options import AsOfOption, JsonOption, WorkspaceOption, date_of, print_json, root_of
 from medlstm.errors import ConfigError, ContractStopped, MedlstmError
-from medlstm.lake import write_text
+from medlstm.lake.files import write_text
+from medlstm.settings.workspace import CONFIG_NAME, parse_date
 
 DONE, FAILED, WRONG_USAGE, STOPPED = 0, 1, 2, 3
 DEMO_START = date(2026, 3, 9)
@@ -89,14 +89,14 @@ def init(
 
 
 def _write_template(directory: Path, example: Example) -> None:
-    template = resources.files("medlstm").joinpath("templates", f"{example.value}.toml")
+    template = resources.files("medlstm.settings").joinpath("examples", f"{example.value}.toml")
     write_text(template.read_text(encoding="utf-8"), directory / CONFIG_NAME)
 
 
 @app.command()
 def inspect(files: Annotated[list[Path], typer.Argument(help="Files as they would land.")]) -> None:
     """Look at files and print a proposed [source] for medlstm.toml, with what it could not decide; no values."""
-    from medlstm.inspect_files import inspect_files
+    from medlstm.onboarding.propose_mapping import inspect_files
 
     missing = [path for path in files if not path.is_file()]
     if missing:
@@ -246,7 +246,7 @@ def deploy(
     prefect_file: Annotated[Path, typer.Option(help="The deployments.")] = Path("prefect.yaml"),
 ) -> None:
     """Register every flow at the server that PREFECT_API_URL names, the nightly on the workspace's schedule."""
-    from flows.deploy import deploy_workspace
+    from flows.command_line.deploy import deploy_workspace
 
     deploy_workspace(Path(root_of(workspace)), prefect_file.resolve())
     print("deployed; runs are done by `prefect worker start --pool medlstm`")
@@ -259,14 +259,14 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port that it listens on.")] = 4200,
 ) -> None:
     """Server, schedule and worker on this machine, until Ctrl-C."""
-    from flows.serve import serve_nightly
+    from flows.command_line.serve import serve_nightly
 
     serve_nightly(Path(root_of(workspace)), host, port)
 
 
 def _run(flow: Callable[[], Any], as_json: bool) -> Any:
     """Run a flow with a progress bar on standard error, then print what it returned."""
-    from flows import summaries
+    from flows.command_line import summaries
     from tasks.progress import listening
 
     with _progress_bar() as bar:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from prefect.settings import PREFECT_API_URL
 
-from medlstm.config import load_config
 from medlstm.errors import ConfigError, MedlstmError
+from medlstm.settings.workspace import load_config
 
 WORK_POOL = "medlstm"
 

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from flows.cli_options import JsonOption, WorkspaceOption, print_json, root_of
-from flows.printing import table, text
-from medlstm.config import load_config, parse_date
-from medlstm.lake import Workspace
+from flows.command_line.options import JsonOption, WorkspaceOption, print_json, root_of
+from flows.command_line.printing import table, text
+from medlstm.lake.files import Workspace
+from medlstm.settings.workspace import load_config, parse_date
 
 lake = typer.Typer(no_args_is_help=True, help="What is in the lake, what changed, whether it is sound.")
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that a contract held back.")
@@ -21,7 +21,7 @@ TableOption = Annotated[str, typer.Option("--table", help="stays or observations
 @lake.command("ls")
 def lake_ls(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
     """Every partition with its rows and size."""
-    from medlstm.inspection import list_lake
+    from medlstm.upkeep.inspection import list_lake
 
     partitions = list_lake(Workspace(Path(root_of(workspace))))
     rows = [(one.layer, one.table, str(one.day), text(one.rows), text(one.bytes)) for one in partitions]
@@ -39,7 +39,7 @@ def lake_diff(
     as_json: JsonOption = False,
 ) -> None:
     """What changed between two admitted extracts of a table: counts only."""
-    from medlstm.inspection import diff_extracts
+    from medlstm.upkeep.inspection import diff_extracts
 
     root = Path(root_of(workspace))
     diff = diff_extracts(Workspace(root), table_name, parse_date(before), parse_date(after), load_config(root))
@@ -56,7 +56,7 @@ def lake_diff(
 @lake.command("verify")
 def lake_verify(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
     """Check each file's footer, columns, hash and counts; exit status 1 if anything is wrong."""
-    from medlstm.inspection import verify_lake
+    from medlstm.upkeep.inspection import verify_lake
 
     root = Path(root_of(workspace))
     check = verify_lake(Workspace(root), load_config(root))
@@ -72,7 +72,7 @@ def lake_verify(workspace: WorkspaceOption = Path(), as_json: JsonOption = False
 @lake.command("upgrade")
 def lake_upgrade(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
     """Convert a lake that an earlier version wrote; what was killed half-way is run again."""
-    from medlstm.upgrade import upgrade_lake
+    from medlstm.upkeep.upgrade import upgrade_lake
 
     root = workspace.resolve()
     load_config(root)
@@ -92,7 +92,7 @@ def quarantine_ls(
     as_json: JsonOption = False,
 ) -> None:
     """Rows held back, by table, date, rule and reason: counts, never a row."""
-    from medlstm.quarantine import list_quarantine
+    from medlstm.contracts.quarantine import list_quarantine
 
     held = list_quarantine(Workspace(Path(root_of(workspace))), None if day is None else parse_date(day))
     rows = [(one.table, str(one.extract_date), one.rule, one.reason, text(one.rows)) for one in held]
@@ -111,7 +111,7 @@ def quarantine_release(
     as_json: JsonOption = False,
 ) -> None:
     """Admit the rows that a rule alone holds back; the audit log keeps who let what through."""
-    from medlstm.quarantine import release
+    from medlstm.contracts.quarantine import release
 
     root = Path(root_of(workspace))
     summary = release(Workspace(root), table_name, parse_date(day), rule, load_config(root), reopen=reopen)
@@ -131,7 +131,7 @@ def export_meds(
     as_json: JsonOption = False,
 ) -> None:
     """Write a night's predictions, and what came true of them, as MEDS labels."""
-    from medlstm.export_meds import export_meds as write
+    from medlstm.scoring.export_meds import export_meds as write
 
     root = Path(root_of(workspace))
     summary = write(Workspace(root), parse_date(as_of), load_config(root), folder)

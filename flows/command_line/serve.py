@@ -15,8 +15,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.backfill import backfill
 from flows.nightly import nightly
-from medlstm.config import load_config
 from medlstm.errors import ConfigError, MedlstmError
+from medlstm.settings.workspace import load_config
 
 _STARTUP_SECONDS = 180
 

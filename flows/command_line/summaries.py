@@ -8,17 +8,17 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from flows.backfill import BackfillSummary
+from flows.command_line.printing import table, text
 from flows.demo import DemoSummary
 from flows.nightly import NightSummary
-from flows.printing import table, text
-from medlstm.compare import Comparison
-from medlstm.explain_gates import GateSummary
-from medlstm.ingest import IngestSummary, shown_name
-from medlstm.replay import ReplaySummary
-from medlstm.report import NightError, NightReport, days_text, earlier_nights, group_rows
-from medlstm.retraining import TrainSummary
-from medlstm.scoring import ScoreSummary
-from medlstm.sequences import SequenceSummary
+from medlstm.ingest.landing_to_raw import IngestSummary, shown_name
+from medlstm.onboarding.replay import ReplaySummary
+from medlstm.registry.nightly_training import TrainSummary
+from medlstm.report.lstm_gates import GateSummary
+from medlstm.report.page import NightError, NightReport, days_text, earlier_nights, group_rows
+from medlstm.scoring.score_night import ScoreSummary
+from medlstm.sequences.build import SequenceSummary
+from medlstm.training.compare_models import Comparison
 from tasks.validate import ValidationOutcome
 
 _MAX_WARNINGS = 12

@@ -9,14 +9,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from medlstm.casting import MISSING_TIME, Admissions, Cast, Column, Finding, TextColumn, cast_observations, cast_stays
-from medlstm.config import Config
-from medlstm.contracts import DateCount
+from medlstm.contracts.plausible_limits import LOWER, UPPER, VARIABLE_RULE, Limits
+from medlstm.contracts.raw_chunks import text_names
+from medlstm.contracts.results import DateCount
+from medlstm.contracts.suites import Suite, SuiteExpectation, applicable, failing_rows
+from medlstm.contracts.typed_columns import (
+    MISSING_TIME,
+    Admissions,
+    Cast,
+    Column,
+    Finding,
+    TextColumn,
+    cast_observations,
+    cast_stays,
+)
 from medlstm.errors import MedlstmError
-from medlstm.limits import LOWER, UPPER, VARIABLE_RULE, Limits
-from medlstm.raw_chunks import text_names
-from medlstm.suites import Suite, SuiteExpectation, applicable, failing_rows
-from medlstm.tables import PROVENANCE, RETRACTED, admitted_schema
+from medlstm.lake.schemas import PROVENANCE, RETRACTED, admitted_schema
+from medlstm.settings.workspace import Config
 
 _LARGE = 1 << 31
 _KEYS = {"stays": ("stay_id",), "observations": ("stay_id", "observed_at", "variable")}

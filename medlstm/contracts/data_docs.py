@@ -6,11 +6,11 @@ Off by default (contracts.data_docs): in a browser these pages load their looks 
 from datetime import date
 from typing import Any
 
-from medlstm.contracts import ContractReport
-from medlstm.judging import TableContract
-from medlstm.lake import Workspace, write_text
-from medlstm.limits import VARIABLE_RULE
-from medlstm.suites import gx_context
+from medlstm.contracts.check_rows import TableContract
+from medlstm.contracts.plausible_limits import VARIABLE_RULE
+from medlstm.contracts.results import ContractReport
+from medlstm.contracts.suites import gx_context
+from medlstm.lake.files import Workspace, write_text
 
 
 def write_data_docs(workspace: Workspace, contract: TableContract, report: ContractReport, day: date) -> None:

@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.config import Config
-from medlstm.contracts import ContractReport, RuleOutcome, stop_if_told
+from medlstm.contracts.results import ContractReport, RuleOutcome, stop_if_told
+from medlstm.contracts.suites import Suite, applicable, failing_rows, load_suite
 from medlstm.errors import ConfigError
-from medlstm.lake import Workspace, read_json
-from medlstm.sequences import MANIFEST
-from medlstm.suites import Suite, applicable, failing_rows, load_suite
+from medlstm.lake.files import Workspace, read_json
+from medlstm.sequences.build import MANIFEST
+from medlstm.settings.workspace import Config
 
 
 def check_predictions(predictions: pa.Table, as_of: date, config: Config, workspace_root: Path) -> ContractReport:

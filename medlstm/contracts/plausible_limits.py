@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medlstm.config import Config
 from medlstm.errors import ConfigError
+from medlstm.settings.workspace import Config
 
 LOWER, UPPER = "lower_limit", "upper_limit"
 # The name of the rule that a variable's value outside its limits breaks.

@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from datetime import date
 
-from medlstm.audit import append_audit, this_process
-from medlstm.cohort import connect
-from medlstm.config import Config
-from medlstm.contracts import ContractReport
-from medlstm.deliveries import delivered_dates
+from medlstm.contracts.plausible_limits import VARIABLE_RULE, load_limits
+from medlstm.contracts.raw_to_admitted import TABLES, validate_date
+from medlstm.contracts.results import ContractReport
+from medlstm.contracts.suites import load_suite
+from medlstm.contracts.waivers import add_release
 from medlstm.errors import MedlstmError
-from medlstm.lake import Workspace, partition_dates, partition_file
-from medlstm.limits import VARIABLE_RULE, load_limits
-from medlstm.locking import date_lock
-from medlstm.releases import add_release
-from medlstm.suites import load_suite
-from medlstm.validate import TABLES, validate_date
+from medlstm.ingest.delivered_files import delivered_dates
+from medlstm.lake.audit_log import append_audit, this_process
+from medlstm.lake.date_lock import date_lock
+from medlstm.lake.files import Workspace, partition_dates, partition_file
+from medlstm.sequences.cohort import connect
+from medlstm.settings.workspace import Config
 
 _NEEDED = "expect_column_values_to_not_be_null"
 
@@ -69,8 +69,8 @@ def release(
 ) -> ReleaseSummary:
     """Admit the rows of a date that `rule` alone holds back, now and whenever the date is judged again.
 
-    The rule, the run and the counts go to the audit log. A closed date (see `medlstm.deliveries`) needs `reopen`: the
-    release changes what later nights knew. Raises MedlstmError for a rule that cannot be let through.
+    The rule, the run and the counts go to the audit log. A closed date (see `medlstm.ingest.delivered_files`) needs
+    `reopen`: the release changes what later nights knew. Raises MedlstmError for a rule that cannot be let through.
     """
     _require_releasable(workspace, table, rule, config)
     with date_lock(workspace, "as_of", extract_date):

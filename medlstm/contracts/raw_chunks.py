@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.dictionaries import joined, pruned
-from medlstm.parsing import parse_text
-from medlstm.tables import PROVENANCE
+from medlstm.lake.dictionary_encoding import joined, pruned
+from medlstm.lake.schemas import PROVENANCE
+from medlstm.values.parsing import parse_text
 
 _BATCH_ROWS = 262_144
 _NOT_TEXT = ("extract_date", "source_row")

@@ -8,11 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.admissions import admissions_of, no_admissions
-from medlstm.audit import append_audit, this_process
-from medlstm.casting import Admissions
-from medlstm.config import Config
-from medlstm.contracts import (
+from medlstm.contracts.admission_times import admissions_of, no_admissions
+from medlstm.contracts.check_rows import Judged, TableContract, judge
+from medlstm.contracts.data_docs import write_data_docs
+from medlstm.contracts.plausible_limits import load_limits
+from medlstm.contracts.raw_chunks import RawPartition, has_values, raw_chunks
+from medlstm.contracts.results import (
     ContractReport,
     DateCount,
     RuleOutcome,
@@ -20,13 +21,16 @@ from medlstm.contracts import (
     stop_above_limit,
     stop_if_told,
 )
-from medlstm.data_docs import write_data_docs
-from medlstm.deliveries import read_delivery
-from medlstm.dictionaries import compacted
+from medlstm.contracts.suites import judges_whole_table, load_suite
+from medlstm.contracts.typed_columns import Admissions
+from medlstm.contracts.volume_and_freshness import FeedFinding, feed_findings
+from medlstm.contracts.waivers import read_releases
 from medlstm.errors import ContractStopped, MedlstmError
-from medlstm.feeds import FeedFinding, feed_findings
-from medlstm.judging import Judged, TableContract, judge
-from medlstm.lake import (
+from medlstm.ingest.delivered_files import read_delivery
+from medlstm.lake.audit_log import append_audit, this_process
+from medlstm.lake.date_lock import date_locks
+from medlstm.lake.dictionary_encoding import compacted
+from medlstm.lake.files import (
     StagedTables,
     Workspace,
     partition_dates,
@@ -35,13 +39,9 @@ from medlstm.lake import (
     table_schema,
     write_json,
 )
-from medlstm.limits import load_limits
-from medlstm.locking import date_locks
-from medlstm.prefetch import mapped
-from medlstm.raw_chunks import RawPartition, has_values, raw_chunks
-from medlstm.releases import read_releases
-from medlstm.suites import judges_whole_table, load_suite
-from medlstm.tables import MINUTES_AFTER_ADMISSION, dictionary_schema, quarantine_schema
+from medlstm.lake.prefetch import mapped
+from medlstm.lake.schemas import MINUTES_AFTER_ADMISSION, dictionary_schema, quarantine_schema
+from medlstm.settings.workspace import Config
 
 TABLES = ("stays", "observations")
 # Rows of a chunk for each GB of the memory limit: what a chunk needs at its worst, measured.

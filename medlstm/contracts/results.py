@@ -5,9 +5,9 @@ from datetime import date
 
 import numpy as np
 
-from medlstm.config import Config
 from medlstm.errors import ContractStopped
-from medlstm.tables import PROVENANCE
+from medlstm.lake.schemas import PROVENANCE
+from medlstm.settings.workspace import Config
 
 _REQUIRED = {"stays": ("stay_id", "admitted_at"), "observations": ("stay_id", "observed_at", "variable", "value")}
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from medlstm.config import Config
 from medlstm.errors import ConfigError, ContractStopped
+from medlstm.settings.workspace import Config
 
 # Rules on values whose answer depends on the other rows.
 _ACROSS_ROWS = (

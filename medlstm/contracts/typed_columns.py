@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medlstm.config import Config
-from medlstm.parsing import parse_booleans, parse_numbers, parse_text, parse_timestamps
-from medlstm.tables import LOS_DAYS, MINUTES_AFTER_ADMISSION, RETRACTED, UNPARSED
+from medlstm.lake.schemas import LOS_DAYS, MINUTES_AFTER_ADMISSION, RETRACTED, UNPARSED
+from medlstm.settings.workspace import Config
+from medlstm.values.parsing import parse_booleans, parse_numbers, parse_text, parse_timestamps
 
 MISSING_TIME = np.iinfo(np.int64).min
 _US_PER_HOUR = 3_600_000_000

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from medlstm.config import Config
-from medlstm.contracts import DateCount
-from medlstm.lake import Workspace, partition_dates, partition_file, row_count
+from medlstm.contracts.results import DateCount
+from medlstm.lake.files import Workspace, partition_dates, partition_file, row_count
+from medlstm.settings.workspace import Config
 
 _FEWEST_DATES = 3
 

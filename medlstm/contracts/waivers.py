@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 
-from medlstm.lake import Workspace, read_json, write_json
+from medlstm.lake.files import Workspace, read_json, write_json
 
 
 def _file(workspace: Workspace, table: str, day: date) -> Path:

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from medlstm.batches import Predictions
-from medlstm.subgroups import large_groups
+from medlstm.evaluation.subgroups import large_groups
+from medlstm.sequences.batches import Predictions
 
 _BAND_ENDS_DAYS = (1.0, 2.0, 4.0, 8.0)
 _MIN_STAYS_OF_A_BAND = 200
@@ -53,7 +53,7 @@ class ConformalInterval:
         self, predictions: Predictions, elapsed_days: np.ndarray, groups: pd.DataFrame
     ) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bounds in days [m]; infinite where too few stays were there to tell. `groups` [m] as of
-        `medlstm.subgroups.group_labels`."""
+        `medlstm.evaluation.subgroups.group_labels`."""
         level = np.log1p(predictions.days)
         lower, upper = _widened(self.widenings, groups)
         lower, upper = level + self.lower_offset + lower, level + self.upper_offset + upper
@@ -75,7 +75,7 @@ class DistributionInterval:
         self, predictions: Predictions, elapsed_days: np.ndarray, groups: pd.DataFrame
     ) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bounds in days [m]; infinite where too few stays were there to tell. `groups` [m] as of
-        `medlstm.subgroups.group_labels`."""
+        `medlstm.evaluation.subgroups.group_labels`."""
         if predictions.remaining is None:
             raise ValueError("these intervals are for predictions with a distribution")
         band = np.searchsorted(np.array(self.band_ends_days), elapsed_days, side="right")

@@ -14,11 +14,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from medlstm.audit import SourceFile
 from medlstm.errors import LandingError
-from medlstm.lake import Workspace, read_json, sha256_of, write_json
-from medlstm.sources.landed import LandingFolder
-from medlstm.sources.landing import list_landing
+from medlstm.lake.audit_log import SourceFile
+from medlstm.lake.files import Workspace, read_json, sha256_of, write_json
+from medlstm.sources.read_landing import list_landing
+from medlstm.sources.source_batch import LandingFolder
 
 _PREFIX = "extract_date="
 

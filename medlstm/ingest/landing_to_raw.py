@@ -9,9 +9,8 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medlstm.audit import append_audit, this_process
-from medlstm.config import Config
-from medlstm.deliveries import (
+from medlstm.errors import MedlstmError
+from medlstm.ingest.delivered_files import (
     Delivery,
     DeliveryPlan,
     delivered_dates,
@@ -21,9 +20,10 @@ from medlstm.deliveries import (
     read_delivery,
     write_delivery,
 )
-from medlstm.dictionaries import compacted, joined
-from medlstm.errors import MedlstmError
-from medlstm.lake import (
+from medlstm.lake.audit_log import append_audit, this_process
+from medlstm.lake.date_lock import date_lock
+from medlstm.lake.dictionary_encoding import compacted, joined
+from medlstm.lake.files import (
     ROW_GROUP_ROWS,
     StagedTables,
     Workspace,
@@ -35,11 +35,11 @@ from medlstm.lake import (
     sha256_of,
     write_table,
 )
-from medlstm.locking import date_lock
-from medlstm.prefetch import mapped, prefetched
-from medlstm.sources.landed import FilesRead, Landed, LandingWarning, RowBatch, UnreadableFile
-from medlstm.sources.landing import read_landing
-from medlstm.tables import OBSERVATION_CORE, dictionary_schema, raw_columns, raw_schema
+from medlstm.lake.prefetch import mapped, prefetched
+from medlstm.lake.schemas import OBSERVATION_CORE, dictionary_schema, raw_columns, raw_schema
+from medlstm.settings.workspace import Config
+from medlstm.sources.read_landing import read_landing
+from medlstm.sources.source_batch import FilesRead, Landed, LandingWarning, RowBatch, UnreadableFile
 
 FILES_SCHEMA = pa.schema(
     [pa.field("source_file", pa.string()), pa.field("reason", pa.string()), pa.field("extract_date", pa.date32())]
@@ -65,7 +65,7 @@ def dates_to_ingest(workspace: Workspace, as_of: date) -> list[date]:
     """The date itself, and before it every landing folder newer than what was taken in last, oldest first; that last
     one too, where a kill came between its raw partitions and their record.
 
-    Files that came late for older dates are part of the date itself; see `medlstm.deliveries`.
+    Files that came late for older dates are part of the date itself; see `medlstm.ingest.delivered_files`.
     """
     newest = max(delivered_dates(workspace), default=date.min)
     torn = [newest] if newest < as_of and not _is_as_recorded(workspace, newest) else []

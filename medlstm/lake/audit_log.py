@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
-from medlstm.lake import Workspace, WrittenFile
+from medlstm.lake.files import Workspace, WrittenFile
 
 Event = Literal["ingest", "validate", "stop", "release", "upgrade"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Literal
 
 from medlstm.errors import MedlstmError
-from medlstm.lake import Workspace
-from medlstm.lake_format import found_format, mark_format
+from medlstm.lake.files import Workspace
+from medlstm.lake.format import found_format, mark_format
 
 LockKey = Literal["extract_date", "as_of"]
 _POLL_SECONDS = 0.1

@@ -1,7 +1,7 @@
 """Parquet tables of a workspace, one file per table and date, replaced atomically; all file-system calls live here.
 
-A partition's file lacks the column of its date (see `medlstm.partitions`): it is taken off where files are written, and
-put back where they are read, so that all other code sees whole tables.
+A partition's file lacks the column of its date (see `medlstm.lake.partitions`): it is taken off where files are
+written, and put back where they are read, so that all other code sees whole tables.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.partitions import PARTITION_FOLDER, PARTITION_NAME, date_column, with_date
+from medlstm.lake.partitions import PARTITION_FOLDER, PARTITION_NAME, date_column, with_date
 
 ROW_GROUP_ROWS = 131_072
 _HASHED_BYTES = 1 << 18
@@ -64,7 +64,7 @@ class Workspace:
 
     @property
     def format(self) -> Path:
-        """The mark of `medlstm.lake_format`."""
+        """The mark of `medlstm.lake.format`."""
         return self.root / "lake" / "format.json"
 
     @property

@@ -4,7 +4,7 @@ Format 1 (never marked): a partition's file holds the column that its folder's n
 """
 
 from medlstm.errors import ConfigError
-from medlstm.lake import Workspace, read_json, write_json
+from medlstm.lake.files import Workspace, read_json, write_json
 
 FORMAT = 2
 _TABLE_FOLDERS = ("raw", "quarantine", "stays", "observations", "predictions")

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from medlstm.models.inputs import Hidden, RawBatch
 from medlstm.models.member import Member, Part, Prediction, Prepared
-from medlstm.models.names import model_names
 from medlstm.models.spec import ModelSpec
+from medlstm.settings.model_names import model_names
 
 _LOGIT_LIMIT = 15.0
 

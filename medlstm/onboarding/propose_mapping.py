@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medlstm.inspect_sample import Column, FileSample, sample_file
+from medlstm.onboarding.sample_file import Column, FileSample, sample_file
 
 # Names that exporters use, lower case without punctuation; the first that a file has is taken.
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -159,7 +159,8 @@ def _long(sample: FileSample, roles: dict[str, Column]) -> _Block:
     if "unit" in roles:
         block.lines.append(f"unit_column = {_quoted(roles['unit'].name)}")
         block.undecided.append(
-            "units are converted for the variables of medlstm/reference/variables.csv only: rename yours to its names "
+            "units are converted for the variables of medlstm/values/reference/variables.csv only: rename yours to "
+            "its names "
             "with spellings.variable"
         )
     if roles["value"].kind == "text":

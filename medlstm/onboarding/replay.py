@@ -12,9 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medlstm.cohort import epoch_us
-from medlstm.config import Config
-from medlstm.lake import Workspace, write_table
+from medlstm.lake.files import Workspace, write_table
+from medlstm.lake.schemas import OBSERVATION_CORE
+from medlstm.sequences.cohort import epoch_us
+from medlstm.settings.workspace import Config
+from medlstm.sources.infer_dates import iso_text
 from medlstm.sources.physionet2012 import (
     CATEGORICAL,
     NUMERIC,
@@ -24,8 +26,6 @@ from medlstm.sources.physionet2012 import (
     read_records,
     record_files,
 )
-from medlstm.sources.placing import iso_text
-from medlstm.tables import OBSERVATION_CORE
 
 _MINUTES_PER_DAY = 24 * 60
 

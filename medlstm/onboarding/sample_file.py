@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medlstm.sources import json_lines
-from medlstm.sources.columns import as_text
+from medlstm.values.text_columns import as_text
 
 SAMPLE_ROWS = 5000
 _SAMPLE_BYTES = 2 << 20

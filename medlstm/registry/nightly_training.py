@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from datetime import date
 
-from medlstm.batches import arrange, predict
-from medlstm.config import Config
-from medlstm.derived_checks import check_sequences
-from medlstm.devices import choose_device, cpu_threads
+from medlstm.contracts.output_checks import check_sequences
 from medlstm.errors import MedlstmError, ModelUnavailable
-from medlstm.gate import decide
-from medlstm.gradient import Progress
-from medlstm.lake import Workspace
-from medlstm.registry import champion, load_network, save_model
-from medlstm.sequences import load_sequences, stored_scope
-from medlstm.training import Evaluation, TrainedModel, evaluate, train_model
+from medlstm.lake.files import Workspace
+from medlstm.registry.promotion import decide
+from medlstm.registry.versions import champion, load_network, save_model
+from medlstm.sequences.batches import arrange, predict
+from medlstm.sequences.build import load_sequences, stored_scope
+from medlstm.settings.workspace import Config
+from medlstm.training.devices import choose_device, cpu_threads
+from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel, evaluate, train_model
+from medlstm.training.train_loop import Progress
 
 
 @dataclass(frozen=True)

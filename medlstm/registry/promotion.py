@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from medlstm.training import Evaluation
+from medlstm.training.fit_and_evaluate import Evaluation
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,16 @@ import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from medlstm.baseline import KaplanMeierBaseline
-from medlstm.batches import Predictions, arrange, predict
 from medlstm.errors import MedlstmError
-from medlstm.gradient import EpochLoss
-from medlstm.intervals import Interval
-from medlstm.lake import Workspace, read_json, remove, write_bytes, write_json
-from medlstm.locking import models_lock
+from medlstm.evaluation.baseline import KaplanMeierBaseline
+from medlstm.evaluation.conformal_intervals import Interval
+from medlstm.lake.date_lock import models_lock
+from medlstm.lake.files import Workspace, read_json, remove, write_bytes, write_json
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.spec import ModelSpec
-from medlstm.training import Evaluation, TrainedModel
+from medlstm.sequences.batches import Predictions, arrange, predict
+from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel
+from medlstm.training.train_loop import EpochLoss
 
 _REGISTRY = "registry.json"
 

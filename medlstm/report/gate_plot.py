@@ -1,6 +1,7 @@
 """The picture of an LSTM's gates over one sequence, as SVG; equal input gives equal bytes.
 
-These are the gates of the recurrent cell; the gate that lets a challenger become champion is medlstm/gate.py.
+These are the gates of the recurrent cell; the gate that lets a challenger become champion is
+medlstm/registry/promotion.py.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from medlstm.plots import STYLE, svg_bytes
+from medlstm.report.plots import STYLE, svg_bytes
 
 TITLES = (
     "forget gate: 1 keeps the memory, 0 drops it",

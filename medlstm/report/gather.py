@@ -7,13 +7,12 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from medlstm.cohort import Cohort, load_cohort
-from medlstm.config import Config
-from medlstm.ingest import read_unreadable_files
-from medlstm.lake import Workspace, partition_file, partitions_until, read_table, write_text
-from medlstm.metrics import interval_coverage, mean_absolute_error
-from medlstm.registry import ModelRecord, load_records
-from medlstm.report import (
+from medlstm.contracts.raw_to_admitted import read_contract_reports
+from medlstm.evaluation.metrics import interval_coverage, mean_absolute_error
+from medlstm.ingest.landing_to_raw import read_unreadable_files
+from medlstm.lake.files import Workspace, partition_file, partitions_until, read_table, write_text
+from medlstm.registry.versions import ModelRecord, load_records
+from medlstm.report.page import (
     GroupForecast,
     LossPoint,
     ModelCard,
@@ -23,7 +22,8 @@ from medlstm.report import (
     TableCounts,
     render_report,
 )
-from medlstm.validate import read_contract_reports
+from medlstm.sequences.cohort import Cohort, load_cohort
+from medlstm.settings.workspace import Config
 
 _NIGHTS_LOOKED_BACK = 60
 _MAX_PAIRS = 2000

@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medlstm.batches import arrange, collate
-from medlstm.config import Config
-from medlstm.devices import cpu_threads
 from medlstm.errors import MedlstmError, ModelUnavailable
-from medlstm.gate_plot import GateFigure, draw
-from medlstm.lake import Workspace, write_bytes
+from medlstm.lake.files import Workspace, write_bytes
 from medlstm.models.gates import Activations, activations
 from medlstm.models.inputs import RawBatch
 from medlstm.models.member import Member
-from medlstm.registry import champion, load_network
-from medlstm.sequences import StaySequences, load_sequences, stored_scope
+from medlstm.registry.versions import champion, load_network
+from medlstm.report.gate_plot import GateFigure, draw
+from medlstm.sequences.batches import arrange, collate
+from medlstm.sequences.build import StaySequences, load_sequences, stored_scope
+from medlstm.settings.workspace import Config
+from medlstm.training.devices import cpu_threads
 
 PICTURE = "gates.svg"
 # In double precision the equations and torch's kernel differ in the last digits only.

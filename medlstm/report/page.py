@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from medlstm import plots
-from medlstm.subgroups import SubgroupScore
+from medlstm.evaluation.subgroups import SubgroupScore
+from medlstm.report import plots
 
 DASH = "–"
 MAX_NIGHTS_IN_TABLE = 60
@@ -190,7 +190,7 @@ def _shown_subgroups(report: NightReport) -> list[SubgroupScore]:
 
 
 def _environment() -> Environment:
-    environment = Environment(loader=PackageLoader("medlstm"), autoescape=True, undefined=StrictUndefined,
+    environment = Environment(loader=PackageLoader("medlstm.report"), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters.update(count=_count, days=days_text, percent=_percent, long_date=_long_date,
                                breakable=_breakable)

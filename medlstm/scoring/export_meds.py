@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from medlstm.cohort import load_cohort
-from medlstm.config import Config
 from medlstm.errors import MedlstmError
-from medlstm.lake import Workspace, partition_dates, partition_file, read_table, write_table
+from medlstm.lake.files import Workspace, partition_dates, partition_file, read_table, write_table
+from medlstm.sequences.cohort import load_cohort
+from medlstm.settings.workspace import Config
 
 # The standard's label schema (meds.LabelSchema): a subject, a time, and one value that is never null.
 LABEL_SCHEMA = pa.schema(

@@ -5,9 +5,9 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from medlstm.batches import NightlyPoints, Stays, batches_at, days_of
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.inputs import Hidden
+from medlstm.sequences.batches import NightlyPoints, Stays, batches_at, days_of
 
 
 def occlusion_contributions(

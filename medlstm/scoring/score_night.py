@@ -8,18 +8,18 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from medlstm.batches import NightlyPoints, Predictions, Stays, arrange, last_points, predict
-from medlstm.config import Config
-from medlstm.derived_checks import check_predictions
-from medlstm.devices import choose_device, cpu_threads
-from medlstm.ensembling import groups_at, within_horizon
+from medlstm.contracts.output_checks import check_predictions
 from medlstm.errors import ModelUnavailable
-from medlstm.explain import largest_reasons, occlusion_contributions
-from medlstm.lake import Workspace, partition_file, write_table
+from medlstm.lake.files import Workspace, partition_file, write_table
+from medlstm.lake.schemas import PREDICTIONS_SCHEMA
 from medlstm.models.ensemble import Ensemble
-from medlstm.registry import ModelRecord, champion, load_network, training_due, unusable_models
-from medlstm.sequences import StaySequences, input_hashes, load_sequences
-from medlstm.tables import PREDICTIONS_SCHEMA
+from medlstm.registry.versions import ModelRecord, champion, load_network, training_due, unusable_models
+from medlstm.scoring.occlusion import largest_reasons, occlusion_contributions
+from medlstm.sequences.batches import NightlyPoints, Predictions, Stays, arrange, last_points, predict
+from medlstm.sequences.build import StaySequences, input_hashes, load_sequences
+from medlstm.settings.workspace import Config
+from medlstm.training.devices import choose_device, cpu_threads
+from medlstm.training.fit_ensemble import groups_at, within_horizon
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from medlstm.cohort import epoch_us, instant_us
 from medlstm.models.distribution import RemainingStay
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.member import Member, Prediction
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences import StaySequences
+from medlstm.sequences.build import StaySequences
+from medlstm.sequences.cohort import epoch_us, instant_us
 
 _SCORING_BATCH = 256
 _MICROSECONDS_PER_HOUR = 3_600_000_000

@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.prefetch import prefetched
-from medlstm.tables import RETRACTED
+from medlstm.lake.prefetch import prefetched
+from medlstm.lake.schemas import RETRACTED
 
 _US_PER_HOUR = 3_600_000_000
 _NEVER = np.iinfo(np.int64).min

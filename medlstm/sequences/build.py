@@ -11,10 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from medlstm.binning import BinnedStays, BinningPlan, bin_observations
-from medlstm.cohort import Cohort, Scope, connect, epoch_us, load_cohort
-from medlstm.config import Config
-from medlstm.lake import (
+from medlstm.lake.files import (
     StagedTables,
     Workspace,
     partition_dates,
@@ -25,7 +22,10 @@ from medlstm.lake import (
     write_json,
     write_table,
 )
-from medlstm.prefetch import prefetched
+from medlstm.lake.prefetch import prefetched
+from medlstm.sequences.binning import BinnedStays, BinningPlan, bin_observations
+from medlstm.sequences.cohort import Cohort, Scope, connect, epoch_us, load_cohort
+from medlstm.settings.workspace import Config
 
 MANIFEST = "sequences.json"
 

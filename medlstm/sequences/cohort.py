@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from medlstm.config import Config
-from medlstm.lake import Workspace, partitions_until
-from medlstm.partitions import DATED_ROWS_SQL
+from medlstm.lake.files import Workspace, partitions_until
+from medlstm.lake.partitions import DATED_ROWS_SQL
+from medlstm.settings.workspace import Config
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

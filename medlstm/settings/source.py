@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from medlstm.units import why_not_convertible
+from medlstm.values.units import why_not_convertible
 
 
 def known_timezone(value: str) -> str:

@@ -17,8 +17,8 @@ from pydantic import (
 )
 
 from medlstm.errors import ConfigError
-from medlstm.models.names import model_names
-from medlstm.source_config import FORMATS, SOURCE_PARTS, Section, Source, Timezone
+from medlstm.settings.model_names import model_names
+from medlstm.settings.source import FORMATS, SOURCE_PARTS, Section, Source, Timezone
 
 CONFIG_NAME = "medlstm.toml"
 ENVIRONMENT_PREFIX = "MEDLSTM_"
@@ -76,7 +76,8 @@ class SequencesSection(Section):
 
 class ModelSection(Section):
     """What is left out is chosen from the data: `members` and `hidden_units` by the number of stays (see
-    `medlstm.sizes`), `mortality` by whether enough deaths are known, `sharpness` on stays that no member trained on.
+    `medlstm.training.sizes`), `mortality` by whether enough deaths are known, `sharpness` on stays that no member
+    trained on.
 
     `horizon_days`: a longer remaining stay counts as that long. `hazard_bins`: how finely days are told apart.
     `sharpness`: how far an averaged distribution is moved away from the usual one (1: not at all)."""
@@ -106,7 +107,7 @@ class ModelSection(Section):
 class TrainingSection(Section):
     """`retrain_every_days` counts from the training night of the last model, not from the calendar. `max_epochs`,
     `table_rows` (rows that trees and ridge are fitted on) and `processes` (members that are fitted at a time) follow
-    from the data where they are left out (see `medlstm.sizes`)."""
+    from the data where they are left out (see `medlstm.training.sizes`)."""
 
     seed: int = 0
     retrain_every_days: Annotated[int, Field(ge=1, le=3650)] = 7

@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from medlstm.config import Config
-from medlstm.source_config import CsvFileMapping, CsvSource, JoinSection
+from medlstm.settings.source import CsvFileMapping, CsvSource, JoinSection
+from medlstm.settings.workspace import Config
 from medlstm.sources import json_lines
-from medlstm.sources.columns import UnfitFileError, as_text
 from medlstm.sources.joins import Lookup, joined_columns, make_lookup, with_joined
-from medlstm.sources.landed import (
+from medlstm.sources.mapping import Received, canonical_rows, selected, wanted_columns
+from medlstm.sources.source_batch import (
     BATCH_ROWS,
     FilesRead,
     Landed,
@@ -25,8 +25,8 @@ from medlstm.sources.landed import (
     RowBatch,
     UnreadableFile,
 )
-from medlstm.sources.mapping import Received, canonical_rows, selected, wanted_columns
 from medlstm.sources.text_stream import REPLACED, Utf8Stream
+from medlstm.values.text_columns import UnfitFileError, as_text
 
 _BLOCK_BYTES = 8 << 20
 _READ_OPTIONS = pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES)

@@ -1,7 +1,7 @@
 """FHIR R4 resources as Bulk Data exports them (https://hl7.org/fhir/uv/bulkdata/): NDJSON, one type per file.
 
 Encounters of the wanted classes are stays, with gender and birth date from Patient and the disease from Condition.
-Observations are measurements, by LOINC code (medlstm/reference/variables.csv) and in the variable's own unit.
+Observations are measurements, by LOINC code (medlstm/values/reference/variables.csv) and in the variable's own unit.
 """
 
 import json
@@ -15,10 +15,10 @@ from typing import Any, TypeGuard
 import numpy as np
 import pyarrow as pa
 
-from medlstm.config import Config
 from medlstm.errors import ConfigError
-from medlstm.parsing import parse_timestamps
-from medlstm.source_config import FhirSource, JoinSection, TableMapping
+from medlstm.lake.schemas import RETRACTED
+from medlstm.settings.source import FhirSource, JoinSection, TableMapping
+from medlstm.settings.workspace import Config
 from medlstm.sources import json_lines
 from medlstm.sources.fhir_resources import (
     Encounter,
@@ -32,7 +32,8 @@ from medlstm.sources.fhir_resources import (
     text,
 )
 from medlstm.sources.joins import Lookup, make_lookup, with_joined
-from medlstm.sources.landed import (
+from medlstm.sources.mapping import Received
+from medlstm.sources.source_batch import (
     FilesRead,
     Landed,
     LandingFolder,
@@ -43,10 +44,9 @@ from medlstm.sources.landed import (
     raw_rows,
     unparsed_rows,
 )
-from medlstm.sources.mapping import Received
 from medlstm.sources.times import ages
-from medlstm.tables import RETRACTED
-from medlstm.units import in_own_units, unit_table
+from medlstm.values.parsing import parse_timestamps
+from medlstm.values.units import in_own_units, unit_table
 
 FEATURES = ("age", "gender", "disease", "ward", "encounter_class", "admit_source")
 _BATCH_LINES = 20_000

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medlstm.parsing import parse_numbers
+from medlstm.values.parsing import parse_numbers
 
 
 def placed_by_extract_date(

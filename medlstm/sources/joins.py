@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from medlstm.parsing import parse_timestamps
-from medlstm.source_config import JoinSection, TableMapping
-from medlstm.sources.columns import UnfitFileError
+from medlstm.settings.source import JoinSection, TableMapping
 from medlstm.sources.mapping import Received, is_one_of
 from medlstm.sources.times import iso_times
+from medlstm.values.parsing import parse_timestamps
+from medlstm.values.text_columns import UnfitFileError
 
 _NEVER = np.iinfo(np.int64).max
 

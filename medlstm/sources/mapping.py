@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medlstm.config import Config
-from medlstm.source_config import TableMapping
-from medlstm.sources.columns import Text, UnfitFileError, repeated
-from medlstm.sources.landed import raw_rows, unparsed_rows
-from medlstm.sources.placing import placed_by_extract_date
+from medlstm.lake.schemas import LOS_DAYS, MINUTES_AFTER_ADMISSION, OBSERVATION_CORE, RETRACTED, STAY_CORE
+from medlstm.settings.source import TableMapping
+from medlstm.settings.workspace import Config
+from medlstm.sources.infer_dates import placed_by_extract_date
+from medlstm.sources.source_batch import raw_rows, unparsed_rows
 from medlstm.sources.times import ages, iso_times
-from medlstm.tables import LOS_DAYS, MINUTES_AFTER_ADMISSION, OBSERVATION_CORE, RETRACTED, STAY_CORE
-from medlstm.units import in_own_units
+from medlstm.values.text_columns import Text, UnfitFileError, repeated
+from medlstm.values.units import in_own_units
 
 _MINUTES = {"minutes": 1.0, "hours": 60.0, "days": 1440.0}
 _OPTIONAL = ("patient_id", "discharged_at", "died")

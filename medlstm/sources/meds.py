@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medlstm.config import Config
 from medlstm.errors import ConfigError
-from medlstm.source_config import MedsSource
-from medlstm.sources.columns import UnfitFileError, as_text, identifier_text, require
-from medlstm.sources.landed import (
+from medlstm.lake.schemas import STAY_CORE
+from medlstm.settings.source import MedsSource
+from medlstm.settings.workspace import Config
+from medlstm.sources.meds_codes import ADMISSION, BIRTH, DEATH, DISCHARGE, CodeBook, Meaning
+from medlstm.sources.source_batch import (
     BATCH_ROWS,
     FilesRead,
     Landed,
@@ -30,9 +31,8 @@ from medlstm.sources.landed import (
     UnreadableFile,
     raw_rows,
 )
-from medlstm.sources.meds_codes import ADMISSION, BIRTH, DEATH, DISCHARGE, CodeBook, Meaning
 from medlstm.sources.times import ages
-from medlstm.tables import STAY_CORE
+from medlstm.values.text_columns import UnfitFileError, as_text, identifier_text, require
 
 _DAY_US = 86_400_000_000
 _NO_TIME = np.iinfo(np.int64).min

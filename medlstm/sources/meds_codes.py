@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import translate
 
-from medlstm.source_config import MedsSource
+from medlstm.settings.source import MedsSource
 
 ADMISSION, DISCHARGE, BIRTH, DEATH = "admission", "discharge", "birth", "death"
 

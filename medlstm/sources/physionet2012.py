@@ -21,13 +21,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from medlstm.config import Config
-from medlstm.dictionaries import joined, one_chunk
 from medlstm.errors import LandingError
-from medlstm.prefetch import mapped
-from medlstm.sources.landed import FilesRead, Landed, LandingFolder, RowBatch, UnreadableFile, unparsed_rows
-from medlstm.sources.placing import iso_text
-from medlstm.tables import MINUTES_AFTER_ADMISSION
+from medlstm.lake.dictionary_encoding import joined, one_chunk
+from medlstm.lake.prefetch import mapped
+from medlstm.lake.schemas import MINUTES_AFTER_ADMISSION
+from medlstm.settings.workspace import Config
+from medlstm.sources.infer_dates import iso_text
+from medlstm.sources.source_batch import FilesRead, Landed, LandingFolder, RowBatch, UnreadableFile, unparsed_rows
 
 NUMERIC = ("Age", "Height", "Weight")
 CATEGORICAL = ("Gender", "ICUType")

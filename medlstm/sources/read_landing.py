@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
-from medlstm.config import Config
 from medlstm.errors import LandingError
-from medlstm.source_config import CsvFileMapping, CsvSource, SqlSource
+from medlstm.settings.source import CsvFileMapping, CsvSource, SqlSource
+from medlstm.settings.workspace import Config
 from medlstm.sources import csv, fhir, meds, physionet2012, sql, wide_parquet
-from medlstm.sources.landed import Landed, LandingFolder, LandingWarning
+from medlstm.sources.source_batch import Landed, LandingFolder, LandingWarning
 
 READERS: dict[str, Callable[[LandingFolder, Config], Iterator[Landed]]] = {
     "csv": csv.read,

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from medlstm.tables import UNPARSED
+from medlstm.lake.schemas import UNPARSED
 
 TableName = Literal["stays", "observations"]
 BATCH_ROWS = 131_072

@@ -23,12 +23,12 @@ from sqlalchemy.exc import (
     StatementError,
 )
 
-from medlstm.config import Config
 from medlstm.errors import ConfigError, LandingError
-from medlstm.lake import StagedTables, Workspace
-from medlstm.source_config import CsvFileMapping, SqlSource, SqlTable
+from medlstm.lake.files import StagedTables, Workspace
+from medlstm.settings.source import CsvFileMapping, SqlSource, SqlTable
+from medlstm.settings.workspace import Config
 from medlstm.sources import csv
-from medlstm.sources.landed import Landed, LandingFolder
+from medlstm.sources.source_batch import Landed, LandingFolder
 
 _CHUNK_ROWS = 50_000
 _CONNECT_SECONDS = 30

@@ -5,9 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medlstm.parsing import parse_timestamps
-from medlstm.sources.columns import Text
-from medlstm.sources.placing import iso_text
+from medlstm.sources.infer_dates import iso_text
+from medlstm.values.parsing import parse_timestamps
+from medlstm.values.text_columns import Text
 
 _EPOCHS = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
 _LAST_SECOND = 253_402_300_799  # of the year 9999

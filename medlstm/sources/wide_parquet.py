@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medlstm.config import Config
-from medlstm.source_config import WideParquetSource
-from medlstm.sources.columns import UnfitFileError, as_text, hours_of, identifier_text, repeated, require
-from medlstm.sources.landed import (
+from medlstm.lake.schemas import LOS_DAYS, MINUTES_AFTER_ADMISSION, STAY_CORE
+from medlstm.settings.source import WideParquetSource
+from medlstm.settings.workspace import Config
+from medlstm.sources.infer_dates import iso_text
+from medlstm.sources.source_batch import (
     BATCH_ROWS,
     FilesRead,
     Landed,
@@ -29,8 +30,7 @@ from medlstm.sources.landed import (
     UnreadableFile,
     raw_rows,
 )
-from medlstm.sources.placing import iso_text
-from medlstm.tables import LOS_DAYS, MINUTES_AFTER_ADMISSION, STAY_CORE
+from medlstm.values.text_columns import UnfitFileError, as_text, hours_of, identifier_text, repeated, require
 
 _HOURS = {"minutes": 1 / 60, "hours": 1.0, "days": 24.0}
 _SETTING = "columns in [source]"

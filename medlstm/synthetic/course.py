@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from medlstm.synthetic_case_mix import (
+from medlstm.synthetic.case_mix import (
     DISEASES,
     INTENSIVE_CARE,
     LABS,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from medlstm.synthetic_case_mix import LABS, VITALS
-from medlstm.synthetic_course import Calendar, Course
+from medlstm.synthetic.case_mix import LABS, VITALS
+from medlstm.synthetic.course import Calendar, Course
 
 _UNREADABLE_SIGNS = ("refused", "artefact")
 _UNREADABLE_RESULTS = ("haemolysed", "see report")

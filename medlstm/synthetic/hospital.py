@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from medlstm.errors import MedlstmError
-from medlstm.lake import write_bytes
-from medlstm.synthetic_course import make_calendar, simulate_course
-from medlstm.synthetic_feed import Feed, extract_feed
+from medlstm.lake.files import write_bytes
+from medlstm.synthetic.course import make_calendar, simulate_course
+from medlstm.synthetic.feed import Feed, extract_feed
 
 STAYS_FILE = "stays.csv"
 VITALS_FILE = "observations_vitals.csv"

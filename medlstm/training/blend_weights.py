@@ -6,11 +6,11 @@ from itertools import product
 import numpy as np
 import torch
 
-from medlstm.batches import Predictions, predict
-from medlstm.membership import MemberStays, Targets, targets
 from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import RemainingStay
 from medlstm.models.member import Member
+from medlstm.sequences.batches import Predictions, predict
+from medlstm.training.fit_member import MemberStays, Targets, targets
 
 _STEPS = 20
 # What did best inside PhysioNet's set A, over four folds of it (docs/accuracy.md). What can be judged out of fold is

@@ -9,21 +9,8 @@ from datetime import date, datetime
 import numpy as np
 import pandas as pd
 
-from medlstm.batches import (
-    NightlyPoints,
-    Predictions,
-    arrange,
-    elapsed_days,
-    followed_up,
-    nightly_points,
-    predict,
-)
-from medlstm.config import Config
-from medlstm.devices import choose_device
-from medlstm.ensembling import FittedModel, fit_blend, fit_model, groups_at, points_known, split_of, within_horizon
 from medlstm.errors import MedlstmError, ModelUnavailable
-from medlstm.lake import Workspace, write_bytes, write_json
-from medlstm.metrics import (
+from medlstm.evaluation.metrics import (
     interval_coverage,
     interval_width,
     los_kappa,
@@ -34,9 +21,30 @@ from medlstm.metrics import (
     r_squared,
     root_mean_squared_error,
 )
-from medlstm.models.names import BLEND_PARTS, model_names
-from medlstm.plots import errors_by_model
-from medlstm.sequences import StaySequences, load_sequences, stored_scope
+from medlstm.lake.files import Workspace, write_bytes, write_json
+from medlstm.report.plots import errors_by_model
+from medlstm.sequences.batches import (
+    NightlyPoints,
+    Predictions,
+    arrange,
+    elapsed_days,
+    followed_up,
+    nightly_points,
+    predict,
+)
+from medlstm.sequences.build import StaySequences, load_sequences, stored_scope
+from medlstm.settings.model_names import BLEND_PARTS, model_names
+from medlstm.settings.workspace import Config
+from medlstm.training.devices import choose_device
+from medlstm.training.fit_ensemble import (
+    FittedModel,
+    fit_blend,
+    fit_model,
+    groups_at,
+    points_known,
+    split_of,
+    within_horizon,
+)
 
 REFERENCE = "gbm"
 

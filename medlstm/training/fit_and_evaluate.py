@@ -6,8 +6,13 @@ from datetime import datetime
 import numpy as np
 import torch
 
-from medlstm.baseline import KaplanMeierBaseline
-from medlstm.batches import (
+from medlstm.errors import ModelUnavailable
+from medlstm.evaluation.baseline import KaplanMeierBaseline
+from medlstm.evaluation.conformal_intervals import Interval
+from medlstm.evaluation.metrics import interval_coverage, mean_absolute_error
+from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
+from medlstm.models.spec import ModelSpec
+from medlstm.sequences.batches import (
     NightlyPoints,
     Predictions,
     arrange,
@@ -16,16 +21,19 @@ from medlstm.batches import (
     nightly_points,
     predict,
 )
-from medlstm.config import Config
-from medlstm.ensembling import FittedModel, OutOfFold, fit_model, groups_at, points_known, split_of, within_horizon
-from medlstm.errors import ModelUnavailable
-from medlstm.gradient import Progress
-from medlstm.intervals import Interval
-from medlstm.membership import is_known, targets
-from medlstm.metrics import interval_coverage, mean_absolute_error
-from medlstm.models.spec import ModelSpec
-from medlstm.sequences import StaySequences
-from medlstm.subgroups import SubgroupScore, score_subgroups
+from medlstm.sequences.build import StaySequences
+from medlstm.settings.workspace import Config
+from medlstm.training.fit_ensemble import (
+    FittedModel,
+    OutOfFold,
+    fit_model,
+    groups_at,
+    points_known,
+    split_of,
+    within_horizon,
+)
+from medlstm.training.fit_member import is_known, targets
+from medlstm.training.train_loop import Progress
 
 _DAYS_LOOKED_AT = 60
 

@@ -12,32 +12,32 @@ import torch
 from joblib import Parallel, delayed
 from torch import nn
 
-from medlstm.baseline import KaplanMeierBaseline, fit_baseline
-from medlstm.batches import NightlyPoints, Predictions, arrange, died, elapsed_days, predict
-from medlstm.blend_weights import fit_blend_weights
-from medlstm.config import Config
-from medlstm.devices import choose_device, cpu_threads
 from medlstm.errors import ModelUnavailable
-from medlstm.fitting import fit_buffers, fit_spec, set_buffers
-from medlstm.folds import assign_windows, window_count
-from medlstm.gradient import EpochLoss, Progress
-from medlstm.intervals import (
+from medlstm.evaluation.baseline import KaplanMeierBaseline, fit_baseline
+from medlstm.evaluation.conformal_intervals import (
     GroupWidening,
     Interval,
     calibrate,
     group_widenings,
     interval_scores,
 )
-from medlstm.membership import MemberStays, fit_member, is_known, targets
+from medlstm.evaluation.subgroups import group_labels
 from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import kaplan_meier, kaplan_meier_median
 from medlstm.models.ensemble import Ensemble, build_member
 from medlstm.models.member import Member
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences import StaySequences
-from medlstm.sharpening import fit_sharpness
-from medlstm.sizes import Sizes, processes_for, sizes_for
-from medlstm.subgroups import group_labels
+from medlstm.sequences.batches import NightlyPoints, Predictions, arrange, died, elapsed_days, predict
+from medlstm.sequences.build import StaySequences
+from medlstm.settings.workspace import Config
+from medlstm.training.blend_weights import fit_blend_weights
+from medlstm.training.devices import choose_device, cpu_threads
+from medlstm.training.fit_member import MemberStays, fit_member, is_known, targets
+from medlstm.training.fit_sharpness import fit_sharpness
+from medlstm.training.input_statistics import fit_buffers, fit_spec, set_buffers
+from medlstm.training.sizes import Sizes, processes_for, sizes_for
+from medlstm.training.train_loop import EpochLoss, Progress
+from medlstm.training.validation_folds import assign_windows, window_count
 
 logger = logging.getLogger("medlstm.training")
 

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from medlstm.batches import (
+from medlstm.models.augmentation import rare_variables, sampled_less_often
+from medlstm.models.blending import BlendMember
+from medlstm.models.member import Member, StepNetwork, TableMember, TableRows
+from medlstm.models.spec import ModelSpec
+from medlstm.sequences.batches import (
     NightlyPoints,
     Stays,
     batches_at,
@@ -13,14 +17,10 @@ from medlstm.batches import (
     elapsed_days,
     followup_hours,
 )
-from medlstm.config import Config, TrainingSection
-from medlstm.gradient import EpochLoss, GradientFit, Progress
-from medlstm.models.augmentation import rare_variables, sampled_less_often
-from medlstm.models.blending import BlendMember
-from medlstm.models.member import Member, StepNetwork, TableMember, TableRows
-from medlstm.models.spec import ModelSpec
-from medlstm.sequences import StaySequences
-from medlstm.sizes import Sizes
+from medlstm.sequences.build import StaySequences
+from medlstm.settings.workspace import Config, TrainingSection
+from medlstm.training.sizes import Sizes
+from medlstm.training.train_loop import EpochLoss, GradientFit, Progress
 
 
 @dataclass(frozen=True)

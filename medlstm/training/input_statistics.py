@@ -10,15 +10,15 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
-from medlstm.batches import NightlyPoints, Stays, died
-from medlstm.config import Config
 from medlstm.models.distribution import fit_edges
 from medlstm.models.inputs import RawInputs, unskewed
-from medlstm.models.names import BLEND_PARTS
 from medlstm.models.spec import ModelSpec
 from medlstm.models.summaries import TABLE_STATISTICS
-from medlstm.sequences import StaySequences
-from medlstm.sizes import Sizes
+from medlstm.sequences.batches import NightlyPoints, Stays, died
+from medlstm.sequences.build import StaySequences
+from medlstm.settings.model_names import BLEND_PARTS
+from medlstm.settings.workspace import Config
+from medlstm.training.sizes import Sizes
 
 _CLIP_QUANTILES = (0.001, 0.999)
 _MIN_STAYS_WITH_VARIABLE = 5

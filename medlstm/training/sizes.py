@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from medlstm.config import Config
+from medlstm.settings.workspace import Config
 
 _FEW_STAYS = 1_000
 _MANY_STAYS = 20_000

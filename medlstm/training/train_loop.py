@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medlstm.batches import (
+from medlstm.errors import MedlstmError
+from medlstm.models.augmentation import rare_variables, sampled_less_often
+from medlstm.models.member import StepNetwork
+from medlstm.sequences.batches import (
     Batch,
     NightlyPoints,
     Stays,
@@ -20,11 +23,8 @@ from medlstm.batches import (
     shuffled_batches,
     valid_steps,
 )
-from medlstm.config import Config, TrainingSection
-from medlstm.errors import MedlstmError
-from medlstm.models.augmentation import rare_variables, sampled_less_often
-from medlstm.models.member import StepNetwork
-from medlstm.sizes import Sizes
+from medlstm.settings.workspace import Config, TrainingSection
+from medlstm.training.sizes import Sizes
 
 _SANITY_BATCHES = 2
 _STARTING_STAYS = 512

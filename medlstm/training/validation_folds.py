@@ -9,7 +9,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from medlstm.config import TrainingSection
+from medlstm.settings.workspace import TrainingSection
 
 _MAX_SHARE_IN_WINDOWS = 0.75
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.audit import read_audit
-from medlstm.cohort import connect
-from medlstm.config import Config
+from medlstm.contracts.raw_to_admitted import TABLES, read_contract_reports
 from medlstm.errors import MedlstmError
-from medlstm.lake import Workspace, partition_dates, partition_file, sha256_of, table_schema
-from medlstm.tables import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA, raw_schema, stays_schema
-from medlstm.validate import TABLES, read_contract_reports
+from medlstm.lake.audit_log import read_audit
+from medlstm.lake.files import Workspace, partition_dates, partition_file, sha256_of, table_schema
+from medlstm.lake.schemas import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA, raw_schema, stays_schema
+from medlstm.sequences.cohort import connect
+from medlstm.settings.workspace import Config
 
 _KEYS = {"stays": ("stay_id",), "observations": ("stay_id", "observed_at", "variable")}
 _COMPARED = {"stays": ("patient_id", "admitted_at", "discharged_at", "died"), "observations": ("value",)}

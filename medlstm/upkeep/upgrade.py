@@ -12,10 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.audit import append_audit, read_audit, this_process
-from medlstm.deliveries import read_delivery, write_delivery
-from medlstm.inspection import table_folders
-from medlstm.lake import (
+from medlstm.contracts.raw_to_admitted import TABLES, contract_report_file
+from medlstm.ingest.delivered_files import read_delivery, write_delivery
+from medlstm.lake.audit_log import append_audit, read_audit, this_process
+from medlstm.lake.date_lock import date_lock, lake_lock, wait_for_runs
+from medlstm.lake.files import (
     StagedTables,
     Workspace,
     WrittenFile,
@@ -27,10 +28,9 @@ from medlstm.lake import (
     write_json,
     write_table,
 )
-from medlstm.lake_format import FORMAT, found_format, mark_format
-from medlstm.locking import date_lock, lake_lock, wait_for_runs
-from medlstm.tables import PREDICTIONS_SCHEMA, dictionary_schema
-from medlstm.validate import TABLES, contract_report_file
+from medlstm.lake.format import FORMAT, found_format, mark_format
+from medlstm.lake.schemas import PREDICTIONS_SCHEMA, dictionary_schema
+from medlstm.upkeep.inspection import table_folders
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medlstm.parsing import parse_numbers
-from medlstm.sources.columns import Text
+from medlstm.values.parsing import parse_numbers
+from medlstm.values.text_columns import Text
 
 _ANY = "*"
 
@@ -70,7 +70,7 @@ def _spellings(known: set[str], written: dict[str, str]) -> dict[str, str]:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    text = resources.files("medlstm").joinpath("reference", name).read_text(encoding="utf-8")
+    text = resources.files("medlstm.values").joinpath("reference", name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 
@@ -79,7 +79,8 @@ def why_not_convertible(variable: str, unit: str) -> str | None:
     table = unit_table()
     if variable not in table.units:
         return (
-            f"{variable} is no variable of medlstm/reference/variables.csv, so nothing says its unit; rename it with "
+            f"{variable} is no variable of medlstm/values/reference/variables.csv, so nothing says its unit; rename "
+            "it with "
             f"spellings.variable, or leave its unit out. Known: {', '.join(sorted(table.units))}"
         )
     if table.conversion(variable, unit) is None:

@@ -7,7 +7,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from medlstm.config import load_config, parse_config
+from medlstm.settings.workspace import load_config, parse_config
 
 DAY = "2026-03-29"
 COMMANDS = (

@@ -11,13 +11,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from medlstm.config import load_config
+from medlstm.contracts.raw_to_admitted import validate_date
 from medlstm.errors import LandingError
-from medlstm.ingest import ingest_date
-from medlstm.lake import Workspace, partition_file, read_table
+from medlstm.ingest.landing_to_raw import ingest_date
+from medlstm.lake.files import Workspace, partition_file, read_table
+from medlstm.settings.workspace import load_config
 from medlstm.sources import sql
 from medlstm.sources.sql import database_url, fetch
-from medlstm.validate import validate_date
 
 DAY = date(2026, 3, 28)
 PASSWORD = "only for this test"

@@ -7,14 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from medlstm.config import load_config
-from medlstm.ingest import ingest_date
-from medlstm.lake import Workspace, partition_file
-from medlstm.validate import validate_date
+from medlstm.contracts.raw_to_admitted import validate_date
+from medlstm.ingest.landing_to_raw import ingest_date
+from medlstm.lake.files import Workspace, partition_file
+from medlstm.settings.workspace import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "eicu_demo_los"
-TEMPLATE = ROOT / "medlstm" / "templates" / "wide_parquet.toml"
+TEMPLATE = ROOT / "medlstm" / "settings" / "examples" / "wide_parquet.toml"
 DAY = date(2026, 3, 28)
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import great_expectations as gx
 
-from medlstm.config import parse_config
-from medlstm.ingest import dates_to_ingest, ingest_date
-from medlstm.lake import Workspace
-from medlstm.validate import dates_to_validate, validate_dates
+from medlstm.contracts.raw_to_admitted import dates_to_validate, validate_dates
+from medlstm.ingest.landing_to_raw import dates_to_ingest, ingest_date
+from medlstm.lake.files import Workspace
+from medlstm.settings.workspace import parse_config
 from tests.faults.killing import Kills
 
 DAYS = [date(2026, 1, 1) + timedelta(days=offset) for offset in range(2)]

@@ -15,14 +15,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow as pa
 
-from medlstm import tables as schemas
-from medlstm.config import parse_config
-from medlstm.lake import Workspace, partition_file, write_table
-from medlstm.night_report import write_report
-from medlstm.registry import training_due
-from medlstm.retraining import train_night
-from medlstm.scoring import score_night
-from medlstm.sequences import build_sequences
+from medlstm.lake import schemas
+from medlstm.lake.files import Workspace, partition_file, write_table
+from medlstm.registry.nightly_training import train_night
+from medlstm.registry.versions import training_due
+from medlstm.report.gather import write_report
+from medlstm.scoring.score_night import score_night
+from medlstm.sequences.build import build_sequences
+from medlstm.settings.workspace import parse_config
 from tests.faults.killing import Kills
 
 NIGHT = date(2026, 1, 20)

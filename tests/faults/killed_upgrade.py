@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from medlstm.config import load_config
+from medlstm.contracts.raw_to_admitted import dates_to_validate
 from medlstm.errors import ConfigError
-from medlstm.inspection import verify_lake
-from medlstm.lake import Workspace
-from medlstm.lake_format import require_format
-from medlstm.upgrade import upgrade_lake
-from medlstm.validate import dates_to_validate
+from medlstm.lake.files import Workspace
+from medlstm.lake.format import require_format
+from medlstm.settings.workspace import load_config
+from medlstm.upkeep.inspection import verify_lake
+from medlstm.upkeep.upgrade import upgrade_lake
 from tests.faults.killing import Kills
 from tests.unit.small_hospital import (
     DAYS,

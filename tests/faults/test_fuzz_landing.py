@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from medlstm.config import parse_config
-from medlstm.ingest import ingest_date
-from medlstm.lake import Workspace, partition_file, read_table
-from medlstm.validate import validate_date
+from medlstm.contracts.raw_to_admitted import validate_date
+from medlstm.ingest.landing_to_raw import ingest_date
+from medlstm.lake.files import Workspace, partition_file, read_table
+from medlstm.settings.workspace import parse_config
 
 DAY = date(2026, 3, 28)
 HEADER = b"stay_id,observed_at,variable,value\n"

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from medlstm.lake import Workspace
-from medlstm.locking import DateLocked, date_lock
+from medlstm.lake.date_lock import DateLocked, date_lock
+from medlstm.lake.files import Workspace
 from tests.faults.killed_chain import DAYS
 
 
@@ -55,8 +55,8 @@ _HOLD = """
 import sys, time
 from datetime import date
 from pathlib import Path
-from medlstm.lake import Workspace
-from medlstm.locking import date_lock
+from medlstm.lake.files import Workspace
+from medlstm.lake.date_lock import date_lock
 with date_lock(Workspace(Path(sys.argv[1])), "extract_date", date(2026, 1, 1)):
     print("held", flush=True)
     time.sleep(60)

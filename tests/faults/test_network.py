@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from medlstm.synthetic import simulate_hospital
+from medlstm.synthetic.hospital import simulate_hospital
 from tests.conftest import quiet_environment
 from tests.flows.conftest import NIGHT, START
 
@@ -32,7 +32,7 @@ sys.addaudithook(_note)
 def hospital(tmp_path):
     root = tmp_path / "hospital"
     root.mkdir()
-    template = resources.files("medlstm").joinpath("templates", "demo.toml").read_text("utf-8")
+    template = resources.files("medlstm.settings").joinpath("examples", "demo.toml").read_text("utf-8")
     quick = template.replace("[training]", "[model]\nmembers = 1\n\n[training]\nmax_epochs = 2")
     (root / "medlstm.toml").write_text(quick, encoding="utf-8")
     simulate_hospital(root / "landing", START, 19, 3, timezone="Europe/Berlin", admissions_per_day=20.0)

@@ -23,10 +23,10 @@ def server(prefect_api, prefect_home):
 def first_night(server, tmp_path_factory):
     """A small hospital after its first night, which trained: (workspace, summary)."""
     from flows.nightly import nightly
-    from medlstm.synthetic import simulate_hospital
+    from medlstm.synthetic.hospital import simulate_hospital
 
     root = tmp_path_factory.mktemp("hospital")
-    template = resources.files("medlstm").joinpath("templates", "demo.toml").read_text("utf-8")
+    template = resources.files("medlstm.settings").joinpath("examples", "demo.toml").read_text("utf-8")
     template = template.replace("[training]", "[model]\nmembers = 1\n\n[training]\nmax_epochs = 6")
     (root / "medlstm.toml").write_text(template, encoding="utf-8")
     simulate_hospital(root / "landing", START, 20, 3, timezone="Europe/Berlin", admissions_per_day=30.0)

@@ -16,11 +16,11 @@ from flows.ingest import ingest
 from flows.nightly import nightly
 from flows.preprocess import preprocess
 from flows.validate import validate
-from medlstm.audit import read_audit
-from medlstm.config import ExecutionSection
 from medlstm.errors import ConfigError, ContractStopped, MedlstmError
-from medlstm.lake import Workspace, partition_dates
-from medlstm.synthetic import simulate_hospital
+from medlstm.lake.audit_log import read_audit
+from medlstm.lake.files import Workspace, partition_dates
+from medlstm.settings.workspace import ExecutionSection
+from medlstm.synthetic.hospital import simulate_hospital
 from tasks.cluster import dask_cluster
 from tests.conftest import free_port
 
@@ -48,7 +48,7 @@ def address(server, tmp_path_factory):
 def landed(tmp_path_factory):
     """A hospital's landing folders, with a rule about whole tables, so that each date is validated by itself."""
     root = tmp_path_factory.mktemp("landed")
-    template = resources.files("medlstm").joinpath("templates", "demo.toml").read_text("utf-8")
+    template = resources.files("medlstm.settings").joinpath("examples", "demo.toml").read_text("utf-8")
     template = template.replace("[contracts]", '[contracts]\nsuites_folder = "contracts"')
     (root / "medlstm.toml").write_text(template, encoding="utf-8")
     meta = {"rule": "no_stays", "action": "warn", "description": "a date without a stay"}

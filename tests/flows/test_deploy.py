@@ -12,7 +12,7 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 
-from flows.deploy import WORK_POOL, deploy_workspace
+from flows.command_line.deploy import WORK_POOL, deploy_workspace
 from medlstm.errors import ConfigError
 from tests.conftest import quiet_environment
 

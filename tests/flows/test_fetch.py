@@ -4,7 +4,7 @@ from datetime import date
 import pytest
 
 from medlstm.errors import ConfigError
-from medlstm.lake import Workspace, partition_file, row_count
+from medlstm.lake.files import Workspace, partition_file, row_count
 
 DAY = date(2026, 3, 28)
 TOML = """

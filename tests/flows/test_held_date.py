@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
-from medlstm.lake import Workspace
-from medlstm.locking import date_lock
+from medlstm.lake.date_lock import date_lock
+from medlstm.lake.files import Workspace
 
 DAY = date(2026, 1, 1)
 

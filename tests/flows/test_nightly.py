@@ -9,8 +9,8 @@ from prefect.client.schemas.filters import FlowRunFilter, LogFilter
 from flows.backfill import backfill
 from flows.nightly import nightly
 from medlstm.errors import ContractStopped, LandingError
-from medlstm.lake import Workspace, partition_dates, partition_file, read_table
-from medlstm.registry import champion
+from medlstm.lake.files import Workspace, partition_dates, partition_file, read_table
+from medlstm.registry.versions import champion
 
 from .conftest import NIGHT, START
 

@@ -3,10 +3,10 @@
 from datetime import date
 from pathlib import Path
 
-from medlstm.config import Config
-from medlstm.ingest import IngestSummary, ingest_date
-from medlstm.lake import Workspace, partition_file, read_table
-from medlstm.validate import validate_date
+from medlstm.contracts.raw_to_admitted import validate_date
+from medlstm.ingest.landing_to_raw import IngestSummary, ingest_date
+from medlstm.lake.files import Workspace, partition_file, read_table
+from medlstm.settings.workspace import Config
 
 
 def take_in(root: Path, day: date, config: Config) -> IngestSummary:

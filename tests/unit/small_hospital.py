@@ -9,10 +9,9 @@ from unittest.mock import patch
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.config import load_config
-from medlstm.ingest import TABLES, dates_to_ingest, ingest_dates
-from medlstm.inspection import table_folders
-from medlstm.lake import (
+from medlstm.contracts.raw_to_admitted import dates_to_validate, validate_dates
+from medlstm.ingest.landing_to_raw import TABLES, dates_to_ingest, ingest_dates
+from medlstm.lake.files import (
     StagedTables,
     Workspace,
     partition_dates,
@@ -22,14 +21,15 @@ from medlstm.lake import (
     table_schema,
     write_table,
 )
-from medlstm.partitions import with_date
-from medlstm.registry import training_due
-from medlstm.retraining import train_night
-from medlstm.scoring import score_night
-from medlstm.sequences import build_sequences
-from medlstm.synthetic import simulate_hospital
-from medlstm.tables import dictionary_schema
-from medlstm.validate import dates_to_validate, validate_dates
+from medlstm.lake.partitions import with_date
+from medlstm.lake.schemas import dictionary_schema
+from medlstm.registry.nightly_training import train_night
+from medlstm.registry.versions import training_due
+from medlstm.scoring.score_night import score_night
+from medlstm.sequences.build import build_sequences
+from medlstm.settings.workspace import load_config
+from medlstm.synthetic.hospital import simulate_hospital
+from medlstm.upkeep.inspection import table_folders
 
 START = date(2026, 3, 9)
 DAYS = [START + timedelta(days=offset) for offset in range(8)]
@@ -38,7 +38,7 @@ NIGHTS = DAYS[-2:]
 
 def write_landing(root: Path) -> None:
     """A workspace with eight landing folders, in one of them a file that is cut off."""
-    template = resources.files("medlstm").joinpath("templates", "demo.toml").read_text("utf-8")
+    template = resources.files("medlstm.settings").joinpath("examples", "demo.toml").read_text("utf-8")
     template = template.replace("[training]", '[model]\nname = "median"\n\n[training]\nmin_stays = 20')
     root.mkdir(parents=True, exist_ok=True)
     (root / "medlstm.toml").write_text(template, encoding="utf-8")
@@ -93,7 +93,7 @@ def write_as_format_1(place: Workspace) -> None:
     hashes = {}
     for path in partitions(place):
         old = sha256_of(path)
-        with patch("medlstm.lake.date_column", return_value=None):
+        with patch("medlstm.lake.files.date_column", return_value=None):
             _write_with_date(path)
         hashes[old] = sha256_of(path)
     place.format.unlink()

@@ -6,15 +6,15 @@ from datetime import date
 import numpy as np
 import pytest
 
-from medlstm.audit import read_audit
-from medlstm.cohort import load_cohort
-from medlstm.config import parse_config
-from medlstm.deliveries import read_delivery
+from medlstm.contracts.raw_to_admitted import dates_to_validate, validate_dates
 from medlstm.errors import LandingError
-from medlstm.ingest import dates_to_ingest, ingest_date, ingest_dates
-from medlstm.lake import Workspace, partition_file, read_table
-from medlstm.sequences import build_sequences, load_sequences
-from medlstm.validate import dates_to_validate, validate_dates
+from medlstm.ingest.delivered_files import read_delivery
+from medlstm.ingest.landing_to_raw import dates_to_ingest, ingest_date, ingest_dates
+from medlstm.lake.audit_log import read_audit
+from medlstm.lake.files import Workspace, partition_file, read_table
+from medlstm.sequences.build import build_sequences, load_sequences
+from medlstm.sequences.cohort import load_cohort
+from medlstm.settings.workspace import parse_config
 
 DAYS = [date(2026, 1, day) for day in range(1, 6)]
 STAYS = "stay_id,patient_id,admitted_at,discharged_at,retracted\n"
@@ -221,7 +221,7 @@ def test_a_date_killed_before_its_record_is_taken_in_again_by_the_next_night(pla
     assert _night(place, DAYS[0]) == {("a", 1): 80}
     _drop(place, DAYS[0], labs=_lab(DAYS[0], 1, 81))
     with monkeypatch.context() as patched:
-        patched.setattr("medlstm.ingest.write_delivery", _killed)
+        patched.setattr("medlstm.ingest.landing_to_raw.write_delivery", _killed)
         with pytest.raises(KeyboardInterrupt):
             ingest_date(place, DAYS[0], CONFIG)
     _drop(place, DAYS[1], stays="")

@@ -4,10 +4,10 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 
-from medlstm.ingest import ingest_dates, ingest_planned, plan_dates
-from medlstm.lake import Workspace
-from medlstm.sequences import build_sequences, build_shards, finish_sequences
-from medlstm.validate import validate_date, validate_dates, validation_groups
+from medlstm.contracts.raw_to_admitted import validate_date, validate_dates, validation_groups
+from medlstm.ingest.landing_to_raw import ingest_dates, ingest_planned, plan_dates
+from medlstm.lake.files import Workspace
+from medlstm.sequences.build import build_sequences, build_shards, finish_sequences
 from tests.unit.test_late_and_corrected import CONFIG, _drop, _lab, _stay
 
 DAYS = [date(2026, 1, 1) + timedelta(days=offset) for offset in range(4)]

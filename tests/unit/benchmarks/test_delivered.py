@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
 from delivered import Said, discharges, points_with_truth, reliability, scores
 
-from medlstm.config import parse_config
-from medlstm.sequences import StaySequences
+from medlstm.sequences.build import StaySequences
+from medlstm.settings.workspace import parse_config
 
 NIGHT = date(2026, 1, 4)
 

@@ -3,13 +3,13 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from medlstm.derived_checks import check_predictions, check_sequences
+from medlstm.contracts.output_checks import check_predictions, check_sequences
+from medlstm.contracts.raw_to_admitted import validate_date
 from medlstm.errors import ContractStopped
-from medlstm.ingest import ingest_date
-from medlstm.lake import Workspace, read_table, write_table
-from medlstm.sequences import build_sequences
-from medlstm.tables import PREDICTIONS_SCHEMA
-from medlstm.validate import validate_date
+from medlstm.ingest.landing_to_raw import ingest_date
+from medlstm.lake.files import Workspace, read_table, write_table
+from medlstm.lake.schemas import PREDICTIONS_SCHEMA
+from medlstm.sequences.build import build_sequences
 from tests.unit.test_late_and_corrected import CONFIG, DAYS, _drop, _lab, _stay
 
 DAY = date(2026, 1, 1)

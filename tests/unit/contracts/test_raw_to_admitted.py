@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medlstm.admissions import no_admissions
-from medlstm.config import parse_config
-from medlstm.contracts import ContractReport, DateCount
+from medlstm.contracts.admission_times import no_admissions
+from medlstm.contracts.check_rows import TableContract, judge
+from medlstm.contracts.plausible_limits import load_limits
+from medlstm.contracts.raw_chunks import RawPartition, raw_chunks
+from medlstm.contracts.raw_to_admitted import StoppedDate, read_contract_reports, validate_date, validate_dates
+from medlstm.contracts.results import ContractReport, DateCount
+from medlstm.contracts.suites import load_suite
 from medlstm.errors import ConfigError, ContractStopped
-from medlstm.judging import TableContract, judge
-from medlstm.lake import Workspace, partition_file, read_table, write_table
-from medlstm.limits import load_limits
-from medlstm.raw_chunks import RawPartition, raw_chunks
-from medlstm.suites import load_suite
-from medlstm.tables import raw_schema
-from medlstm.units import unit_table
-from medlstm.validate import StoppedDate, read_contract_reports, validate_date, validate_dates
+from medlstm.lake.files import Workspace, partition_file, read_table, write_table
+from medlstm.lake.schemas import raw_schema
+from medlstm.settings.workspace import parse_config
+from medlstm.values.units import unit_table
 
 DAY = date(2026, 3, 29)
 STAY_COLUMNS = ["stay_id", "patient_id", "admitted_at", "discharged_at", "died", "age", "ward"]

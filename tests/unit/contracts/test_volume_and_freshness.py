@@ -5,11 +5,11 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pytest
 
-from medlstm.config import parse_config
+from medlstm.contracts.raw_to_admitted import validate_date
 from medlstm.errors import ContractStopped
-from medlstm.lake import Workspace, partition_file, write_table
-from medlstm.tables import raw_schema
-from medlstm.validate import validate_date
+from medlstm.lake.files import Workspace, partition_file, write_table
+from medlstm.lake.schemas import raw_schema
+from medlstm.settings.workspace import parse_config
 
 DAYS = [date(2026, 3, day) for day in range(1, 7)]
 

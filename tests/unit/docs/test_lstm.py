@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medlstm.models.gates import cell_step
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "lstm.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "lstm.md"
 
 
 def test_every_example_of_the_document_gives_what_it_says():

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medlstm.baseline import fit_baseline
+from medlstm.evaluation.baseline import fit_baseline
 
 
 def _product_limit(days, is_open, at):

@@ -2,8 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medlstm.batches import Predictions
-from medlstm.intervals import (
+from medlstm.evaluation.conformal_intervals import (
     DistributionInterval,
     GroupWidening,
     calibrate,
@@ -12,6 +11,7 @@ from medlstm.intervals import (
     product_limit_weights,
 )
 from medlstm.models.distribution import RemainingStay
+from medlstm.sequences.batches import Predictions
 
 EDGES = np.concatenate([np.linspace(0, 30, 61), [45, 60]])
 

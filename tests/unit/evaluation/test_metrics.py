@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from medlstm import metrics
+from medlstm.evaluation import metrics
 
 GENERATOR = np.random.default_rng(0)
 ACTUAL = GENERATOR.lognormal(1.5, 0.8, 500)

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from medlstm.subgroups import FEWEST_STAYS, group_labels, score_subgroups
+from medlstm.evaluation.subgroups import FEWEST_STAYS, group_labels, score_subgroups
 
 
 def test_each_group_is_judged_on_its_own_points():

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from medlstm import lake
 from medlstm.errors import MedlstmError
+from medlstm.lake import files as lake
 
 DAY = date(2026, 1, 2)
 

@@ -12,13 +12,13 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from medlstm.admissions import admissions_of
-from medlstm.cohort import load_cohort
-from medlstm.config import load_config
-from medlstm.inspection import diff_extracts, list_lake, verify_lake
-from medlstm.lake import Workspace, partition_dates, partition_file, read_table
-from medlstm.quarantine import list_quarantine
-from medlstm.tables import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA, stays_schema
+from medlstm.contracts.admission_times import admissions_of
+from medlstm.contracts.quarantine import list_quarantine
+from medlstm.lake.files import Workspace, partition_dates, partition_file, read_table
+from medlstm.lake.schemas import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA, stays_schema
+from medlstm.sequences.cohort import load_cohort
+from medlstm.settings.workspace import load_config
+from medlstm.upkeep.inspection import diff_extracts, list_lake, verify_lake
 from tests.unit.small_hospital import DAYS, NIGHTS, lake_files, run_nights, write_landing
 
 TABLES = ("stays", "observations", "predictions", "raw/stays", "raw/observations", "quarantine/stays",
@@ -101,7 +101,7 @@ def _plain(value):
 
 
 def test_the_documents_examples_read_the_lake(place, monkeypatch):
-    text = (Path(__file__).resolve().parents[2] / "docs" / "lake_and_contracts.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[3] / "docs" / "lake_and_contracts.md").read_text(encoding="utf-8")
     monkeypatch.chdir(place.root)
     found = {}
     for library, rest in re.findall(r"```python\nimport (\w+)(.*?)```", text, flags=re.DOTALL):

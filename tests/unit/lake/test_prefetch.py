@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from medlstm.prefetch import mapped, prefetched
+from medlstm.lake.prefetch import mapped, prefetched
 
 
 def test_mapped_keeps_the_order_whoever_is_done_first():

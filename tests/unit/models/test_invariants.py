@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
-from medlstm.batches import NightlyPoints, arrange, batches_at, elapsed_days, predict
-from medlstm.config import parse_config
-from medlstm.ensembling import fit_model, groups_at
-from medlstm.metrics import los_kappa
+from medlstm.evaluation.metrics import los_kappa
 from medlstm.models.distribution import RemainingStay, kaplan_meier
 from medlstm.models.member import StepNetwork
-from medlstm.models.names import model_names
-from medlstm.sequences import StaySequences
+from medlstm.sequences.batches import NightlyPoints, arrange, batches_at, elapsed_days, predict
+from medlstm.sequences.build import StaySequences
+from medlstm.settings.model_names import model_names
+from medlstm.settings.workspace import parse_config
+from medlstm.training.fit_ensemble import fit_model, groups_at
 
 CPU = torch.device("cpu")
 BIN_HOURS = 12

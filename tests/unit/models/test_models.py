@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from medlstm.batches import valid_steps
 from medlstm.models.augmentation import rare_variables, sampled_less_often
 from medlstm.models.ensemble import Ensemble, build_member
 from medlstm.models.inputs import ClinicalInputs, unskewed
 from medlstm.models.member import StepNetwork, TableMember, TableRows
-from medlstm.models.names import BLEND_PARTS, model_names
 from medlstm.models.spec import ModelSpec
 from medlstm.models.summaries import BRANCH_STATISTICS, TABLE_STATISTICS, branch_summaries, table_features
+from medlstm.sequences.batches import valid_steps
+from medlstm.settings.model_names import BLEND_PARTS, model_names
 
 NETWORKS = ("lstm", "lstm_attention", "cnn_lstm", "rnn", "gru", "mlp", "cnn")
 EDGES = (0.0, 0.5, 1.5, 3.0, 6.0, 12.0)

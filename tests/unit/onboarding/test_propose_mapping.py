@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from flows.cli import app
-from medlstm.config import parse_config
-from medlstm.inspect_files import inspect_files
-from medlstm.synthetic import simulate_hospital
+from flows.command_line.app import app
+from medlstm.onboarding.propose_mapping import inspect_files
+from medlstm.settings.workspace import parse_config
+from medlstm.synthetic.hospital import simulate_hospital
 from tests.unit.night import raw, take_in
 
 DAY = date(2026, 3, 28)
@@ -77,7 +77,7 @@ def test_the_tutorials_table_needs_no_identifier(tmp_path):
 
 
 def test_the_synthetic_hospitals_files_are_recognised(tmp_path):
-    template = Path(__file__).parents[2] / "medlstm" / "templates" / "demo.toml"
+    template = Path(__file__).parents[3] / "medlstm" / "settings" / "examples" / "demo.toml"
     config = parse_config(tomllib.loads(template.read_text()), {}, "demo")
     simulate_hospital(tmp_path / "landing", date(2026, 3, 9), 2, 1, timezone="UTC", admissions_per_day=8)
     files = sorted((tmp_path / "landing" / "2026-03-10").glob("*.csv*"))

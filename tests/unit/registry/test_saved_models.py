@@ -12,26 +12,27 @@ import pyarrow as pa
 import pytest
 import torch
 
-from medlstm import registry, tables
-from medlstm.baseline import fit_baseline
-from medlstm.batches import NightlyPoints, arrange, last_points, predict
-from medlstm.config import parse_config
-from medlstm.ensembling import FittedModel
 from medlstm.errors import MedlstmError, ModelUnavailable
-from medlstm.explain import occlusion_contributions
-from medlstm.intervals import ConformalInterval, GroupWidening
-from medlstm.lake import Workspace, partition_file, read_json, read_table, write_json, write_table
-from medlstm.membership import table_rows
+from medlstm.evaluation.baseline import fit_baseline
+from medlstm.evaluation.conformal_intervals import ConformalInterval, GroupWidening
+from medlstm.lake import schemas as tables
+from medlstm.lake.files import Workspace, partition_file, read_json, read_table, write_json, write_table
 from medlstm.models.blending import BlendMember
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.member import TableMember
-from medlstm.models.names import BLEND_PARTS, model_names
 from medlstm.models.spec import ModelSpec
-from medlstm.registry import champion, load_network, load_records, save_model, training_due, unusable_models
-from medlstm.scoring import score_night
-from medlstm.sequences import StaySequences, build_sequences, load_sequences
-from medlstm.sizes import Sizes
-from medlstm.training import Evaluation, TrainedModel, train_model
+from medlstm.registry import versions as registry
+from medlstm.registry.versions import champion, load_network, load_records, save_model, training_due, unusable_models
+from medlstm.scoring.occlusion import occlusion_contributions
+from medlstm.scoring.score_night import score_night
+from medlstm.sequences.batches import NightlyPoints, arrange, last_points, predict
+from medlstm.sequences.build import StaySequences, build_sequences, load_sequences
+from medlstm.settings.model_names import BLEND_PARTS, model_names
+from medlstm.settings.workspace import parse_config
+from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel, train_model
+from medlstm.training.fit_ensemble import FittedModel
+from medlstm.training.fit_member import table_rows
+from medlstm.training.sizes import Sizes
 
 NIGHT = date(2026, 3, 1)
 OTHERS = ("median", "ridge", "aft", "gbm", "blend")
@@ -324,9 +325,9 @@ SCORE = """
 import sys
 from datetime import date
 from pathlib import Path
-from medlstm.config import load_config
-from medlstm.lake import Workspace
-from medlstm.scoring import score_night
+from medlstm.settings.workspace import load_config
+from medlstm.lake.files import Workspace
+from medlstm.scoring.score_night import score_night
 place = Workspace(Path(sys.argv[1]))
 score_night(place, date.fromisoformat(sys.argv[2]), load_config(place.root))
 """
@@ -335,7 +336,7 @@ score_night(place, date.fromisoformat(sys.argv[2]), load_config(place.root))
 @pytest.mark.parametrize("name", ["blend", "lstm"])
 def test_a_night_scored_in_a_fresh_process_says_what_the_model_in_memory_says(tmp_path, name):
     (tmp_path / "medlstm.toml").write_text(TOML.format(name=name), encoding="utf-8")
-    from medlstm.config import load_config
+    from medlstm.settings.workspace import load_config
 
     place, config = Workspace(tmp_path), load_config(tmp_path)
     _hospital(place)

@@ -7,16 +7,17 @@ import pyarrow as pa
 import pytest
 import torch
 
-from medlstm import explain_gates as module
-from medlstm import plots, tables
-from medlstm.config import parse_config
 from medlstm.errors import MedlstmError, ModelUnavailable
-from medlstm.explain_gates import explain_gates, longest_stay, lstm_of
-from medlstm.lake import Workspace, partition_file, write_table
+from medlstm.lake import schemas as tables
+from medlstm.lake.files import Workspace, partition_file, write_table
 from medlstm.models.gates import activations
-from medlstm.registry import champion, load_network, save_model
-from medlstm.sequences import build_sequences, load_sequences
-from medlstm.training import train_model
+from medlstm.registry.versions import champion, load_network, save_model
+from medlstm.report import lstm_gates as module
+from medlstm.report import plots
+from medlstm.report.lstm_gates import explain_gates, longest_stay, lstm_of
+from medlstm.sequences.build import build_sequences, load_sequences
+from medlstm.settings.workspace import parse_config
+from medlstm.training.fit_and_evaluate import train_model
 
 START = date(2026, 1, 1)
 NIGHT = START + timedelta(days=20)

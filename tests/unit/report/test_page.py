@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from medlstm import plots
-from medlstm.report import (
+from medlstm.evaluation.subgroups import SubgroupScore
+from medlstm.report import plots
+from medlstm.report.page import (
     GroupForecast,
     LossPoint,
     ModelCard,
@@ -19,7 +20,6 @@ from medlstm.report import (
     TableCounts,
     render_report,
 )
-from medlstm.subgroups import SubgroupScore
 
 VOID = {"meta", "wbr", "img", "br", "link", "hr", "input"}
 

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
-from medlstm.config import load_config
+from flows.command_line.app import app
 from medlstm.errors import MedlstmError
-from medlstm.export_meds import export_meds, subject_ids
-from medlstm.lake import Workspace, partition_file, read_table, write_table
-from medlstm.tables import PREDICTIONS_SCHEMA
+from medlstm.lake.files import Workspace, partition_file, read_table, write_table
+from medlstm.lake.schemas import PREDICTIONS_SCHEMA
+from medlstm.scoring.export_meds import export_meds, subject_ids
+from medlstm.settings.workspace import load_config
 from tests.unit.night import take_in_and_validate
 
 NIGHT, LATER = date(2026, 3, 28), date(2026, 3, 30)
@@ -98,6 +98,6 @@ def test_an_export_that_does_not_read_back_as_written_is_refused(workspace, tmp_
     def half(table, path):
         write_table(table.slice(1), path)
 
-    monkeypatch.setattr("medlstm.export_meds.write_table", half)
+    monkeypatch.setattr("medlstm.scoring.export_meds.write_table", half)
     with pytest.raises(MedlstmError, match="does not read back as it was written"):
         export_meds(workspace, NIGHT, load_config(workspace.root), tmp_path / "out")

@@ -8,25 +8,25 @@ import pyarrow as pa
 import pytest
 import torch
 
-from medlstm import tables
-from medlstm.batches import NightlyPoints, arrange, followed_up, last_points, nightly_points, predict
-from medlstm.blend_weights import drawn_to
-from medlstm.compare import compare_night
-from medlstm.config import parse_config
-from medlstm.devices import cpu_threads
-from medlstm.ensembling import fit_blend, fit_model
 from medlstm.errors import MedlstmError, ModelUnavailable
-from medlstm.fitting import fit_buffers, fit_spec
-from medlstm.folds import assign_windows
-from medlstm.gate import decide
-from medlstm.lake import Workspace, partition_file, read_table, write_table
-from medlstm.membership import targets
-from medlstm.models.names import BLEND_PARTS
-from medlstm.registry import champion, load_network, load_records, save_model, training_due
-from medlstm.scoring import score_night, score_stays
-from medlstm.sequences import build_sequences, load_sequences
-from medlstm.sizes import sizes_for
-from medlstm.training import train_model
+from medlstm.lake import schemas as tables
+from medlstm.lake.files import Workspace, partition_file, read_table, write_table
+from medlstm.registry.promotion import decide
+from medlstm.registry.versions import champion, load_network, load_records, save_model, training_due
+from medlstm.scoring.score_night import score_night, score_stays
+from medlstm.sequences.batches import NightlyPoints, arrange, followed_up, last_points, nightly_points, predict
+from medlstm.sequences.build import build_sequences, load_sequences
+from medlstm.settings.model_names import BLEND_PARTS
+from medlstm.settings.workspace import parse_config
+from medlstm.training.blend_weights import drawn_to
+from medlstm.training.compare_models import compare_night
+from medlstm.training.devices import cpu_threads
+from medlstm.training.fit_and_evaluate import train_model
+from medlstm.training.fit_ensemble import fit_blend, fit_model
+from medlstm.training.fit_member import targets
+from medlstm.training.input_statistics import fit_buffers, fit_spec
+from medlstm.training.sizes import sizes_for
+from medlstm.training.validation_folds import assign_windows
 
 START = date(2026, 1, 1)
 LAST = START + timedelta(days=29)

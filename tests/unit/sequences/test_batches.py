@@ -8,7 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medlstm.batches import (
+from medlstm.errors import ModelUnavailable
+from medlstm.evaluation.metrics import interval_coverage, mean_absolute_error
+from medlstm.models.ensemble import Ensemble
+from medlstm.models.spec import ModelSpec
+from medlstm.sequences.batches import (
     NightlyPoints,
     arrange,
     collate,
@@ -19,12 +23,8 @@ from medlstm.batches import (
     predict,
     shuffled_batches,
 )
-from medlstm.ensembling import points_known
-from medlstm.errors import ModelUnavailable
-from medlstm.metrics import interval_coverage, mean_absolute_error
-from medlstm.models.ensemble import Ensemble
-from medlstm.models.spec import ModelSpec
-from medlstm.sequences import StaySequences
+from medlstm.sequences.build import StaySequences
+from medlstm.training.fit_ensemble import points_known
 
 CUTOFF = datetime(2026, 1, 11, tzinfo=UTC)
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medlstm.binning import BinningPlan, bin_observations
-from medlstm.lake import write_table
+from medlstm.lake.files import write_table
+from medlstm.sequences.binning import BinningPlan, bin_observations
 
 HOUR_US = 3_600_000_000
 PLAN = BinningPlan(

@@ -5,11 +5,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from medlstm import tables
-from medlstm.cohort import load_cohort
-from medlstm.config import parse_config
-from medlstm.lake import Workspace, partition_file, write_table
-from medlstm.sequences import build_sequences, input_hashes, load_sequences
+from medlstm.lake import schemas as tables
+from medlstm.lake.files import Workspace, partition_file, write_table
+from medlstm.sequences.build import build_sequences, input_hashes, load_sequences
+from medlstm.sequences.cohort import load_cohort
+from medlstm.settings.workspace import parse_config
 
 DAY_1 = date(2026, 1, 1)
 DAY_2 = date(2026, 1, 2)

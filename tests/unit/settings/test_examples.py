@@ -1,9 +1,9 @@
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import Example, app
-from medlstm.config import load_config
-from medlstm.sources.landing import READERS
+from flows.command_line.app import Example, app
+from medlstm.settings.workspace import load_config
+from medlstm.sources.read_landing import READERS
 
 
 @pytest.mark.parametrize("example", list(Example))

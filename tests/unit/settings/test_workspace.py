@@ -2,8 +2,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from medlstm.config import load_config, parse_config, parse_date
 from medlstm.errors import ConfigError
+from medlstm.settings.workspace import load_config, parse_config, parse_date
 
 SOURCE = {"format": "csv", "files": [{"pattern": "*.csv", "table": "stays"}]}
 

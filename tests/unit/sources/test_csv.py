@@ -5,8 +5,8 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from medlstm.config import parse_config
 from medlstm.errors import ConfigError, LandingError
+from medlstm.settings.workspace import parse_config
 from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate
 
 DAY = date(2026, 3, 28)

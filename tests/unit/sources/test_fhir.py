@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from medlstm.config import parse_config
 from medlstm.errors import ConfigError
+from medlstm.settings.workspace import parse_config
 from medlstm.sources.fhir_resources import disease, encounter, measurements, person, reference_id
 from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate
 

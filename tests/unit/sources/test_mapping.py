@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medlstm.config import parse_config
 from medlstm.errors import ConfigError
-from medlstm.source_config import CsvFileMapping, JoinSection
+from medlstm.settings.source import CsvFileMapping, JoinSection
+from medlstm.settings.workspace import parse_config
 from medlstm.sources.joins import make_lookup, with_joined
 from medlstm.sources.mapping import Received
 from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate

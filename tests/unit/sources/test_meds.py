@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from medlstm.config import parse_config
 from medlstm.errors import ConfigError
+from medlstm.settings.workspace import parse_config
 from medlstm.sources import meds as meds_source
 from medlstm.sources.meds_codes import CodeBook
 from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate

@@ -4,11 +4,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from medlstm.config import parse_config
 from medlstm.errors import LandingError
-from medlstm.ingest import shown_name
-from medlstm.lake import Workspace, read_table
-from medlstm.replay import replay_physionet2012
+from medlstm.ingest.landing_to_raw import shown_name
+from medlstm.lake.files import Workspace, read_table
+from medlstm.onboarding.replay import replay_physionet2012
+from medlstm.settings.workspace import parse_config
 from medlstm.sources.physionet2012 import read_outcomes, read_records, record_files
 from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from medlstm.config import parse_config
 from medlstm.errors import ConfigError, LandingError
-from medlstm.lake import Workspace
+from medlstm.lake.files import Workspace
+from medlstm.settings.workspace import parse_config
 from medlstm.sources import sql
 from medlstm.sources.sql import as_received, database_url, fetch, is_fetched
 from tests.unit.night import admitted, quarantined, raw, take_in_and_validate

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medlstm.config import parse_config
+from medlstm.settings.workspace import parse_config
 from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate
 
 DAY = date(2026, 3, 28)

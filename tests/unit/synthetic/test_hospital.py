@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medlstm.config import load_config
+from medlstm.contracts.raw_to_admitted import validate_date
 from medlstm.errors import MedlstmError
-from medlstm.ingest import ingest_date
-from medlstm.lake import Workspace, partition_file, read_table
-from medlstm.synthetic import LABS_FILE, LABS_FILE_AGAIN, simulate_hospital
-from medlstm.synthetic_case_mix import DISEASES, LABS, VITALS
-from medlstm.validate import validate_date
+from medlstm.ingest.landing_to_raw import ingest_date
+from medlstm.lake.files import Workspace, partition_file, read_table
+from medlstm.settings.workspace import load_config
+from medlstm.synthetic.case_mix import DISEASES, LABS, VITALS
+from medlstm.synthetic.hospital import LABS_FILE, LABS_FILE_AGAIN, simulate_hospital
 
 START = date(2026, 3, 9)
 DAYS = 22
@@ -34,7 +34,7 @@ def _bytes(landing):
 def hospital(tmp_path_factory):
     """A small hospital, its raw rows as the demo's own mapping reads them, and what the contract makes of them."""
     root = tmp_path_factory.mktemp("hospital")
-    template = resources.files("medlstm").joinpath("templates", "demo.toml").read_text("utf-8")
+    template = resources.files("medlstm.settings").joinpath("examples", "demo.toml").read_text("utf-8")
     (root / "medlstm.toml").write_text(template, encoding="utf-8")
     config = load_config(root)
     summary = _simulate(root / "landing")

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medlstm.compare import compare_models, compare_night, draw
-from medlstm.config import parse_config
 from medlstm.errors import MedlstmError
-from medlstm.lake import Workspace
-from medlstm.sequences import StaySequences
+from medlstm.lake.files import Workspace
+from medlstm.sequences.build import StaySequences
+from medlstm.settings.workspace import parse_config
+from medlstm.training.compare_models import compare_models, compare_night, draw
 
 NIGHT = date(2026, 3, 1)
 CUTOFF = datetime(2026, 3, 2, tzinfo=UTC)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from medlstm.config import parse_config
 from medlstm.models.distribution import RemainingStay
 from medlstm.models.ensemble import sharpened
-from medlstm.sharpening import fit_sharpness
-from medlstm.sizes import Sizes, processes_for, sizes_for
+from medlstm.settings.workspace import parse_config
+from medlstm.training.fit_sharpness import fit_sharpness
+from medlstm.training.sizes import Sizes, processes_for, sizes_for
 
 CPU = torch.device("cpu")
 

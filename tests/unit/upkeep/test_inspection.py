@@ -2,14 +2,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from medlstm.audit import read_audit
+from medlstm.contracts.quarantine import list_quarantine, release
+from medlstm.contracts.raw_to_admitted import dates_to_validate, validate_date
+from medlstm.contracts.waivers import add_release
 from medlstm.errors import MedlstmError
-from medlstm.ingest import ingest_date
-from medlstm.inspection import diff_extracts, list_lake, verify_lake
-from medlstm.lake import Workspace, partition_file, read_table, write_table
-from medlstm.quarantine import list_quarantine, release
-from medlstm.releases import add_release
-from medlstm.validate import dates_to_validate, validate_date
+from medlstm.ingest.landing_to_raw import ingest_date
+from medlstm.lake.audit_log import read_audit
+from medlstm.lake.files import Workspace, partition_file, read_table, write_table
+from medlstm.upkeep.inspection import diff_extracts, list_lake, verify_lake
 from tests.unit.test_late_and_corrected import CONFIG, DAYS, _drop, _lab, _stay
 
 

@@ -10,19 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.command_line.app import app
 from flows.night_date import held_date
-from medlstm.audit import read_audit
-from medlstm.config import load_config
+from medlstm.contracts.raw_to_admitted import dates_to_validate
 from medlstm.errors import ConfigError, MedlstmError
-from medlstm.ingest import dates_to_ingest, ingest_date
-from medlstm.inspection import verify_lake
-from medlstm.lake import Workspace, partition_file, read_table, write_table
-from medlstm.lake_format import FORMAT, require_format
-from medlstm.locking import DateLocked, date_lock, wait_for_runs
-from medlstm.tables import PREDICTIONS_SCHEMA
-from medlstm.upgrade import UpgradeSummary, upgrade_lake
-from medlstm.validate import dates_to_validate
+from medlstm.ingest.landing_to_raw import dates_to_ingest, ingest_date
+from medlstm.lake.audit_log import read_audit
+from medlstm.lake.date_lock import DateLocked, date_lock, wait_for_runs
+from medlstm.lake.files import Workspace, partition_file, read_table, write_table
+from medlstm.lake.format import FORMAT, require_format
+from medlstm.lake.schemas import PREDICTIONS_SCHEMA
+from medlstm.settings.workspace import load_config
+from medlstm.upkeep.inspection import verify_lake
+from medlstm.upkeep.upgrade import UpgradeSummary, upgrade_lake
 from tests.unit.small_hospital import (
     DAYS,
     NIGHTS,
@@ -147,7 +147,7 @@ def test_a_row_of_another_date_stops_it_and_it_goes_on_when_the_file_is_away(old
 def test_predictions_get_the_columns_that_were_added_since(old):
     path = partition_file(old.predictions, NIGHTS[0], key="as_of")
     table = read_table(path)
-    with patch("medlstm.lake.date_column", return_value=None):
+    with patch("medlstm.lake.files.date_column", return_value=None):
         write_table(table.drop_columns(["baseline_remaining_days", "p_discharge_48h"]), path)
     upgrade_lake(old)
     found = read_table(path)
@@ -160,7 +160,7 @@ def test_it_waits_for_a_run_that_is_at_work(old):
     with date_lock(old, "as_of", DAYS[0]), pytest.raises(DateLocked, match=f"as_of {DAYS[0]} is held"):
         wait_for_runs(old, wait_seconds=0.2)
     waited = []
-    with patch("medlstm.upgrade.wait_for_runs", side_effect=waited.append):
+    with patch("medlstm.upkeep.upgrade.wait_for_runs", side_effect=waited.append):
         upgrade_lake(old)
     assert waited == [old]
 

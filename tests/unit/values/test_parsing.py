@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from medlstm.parsing import parse_booleans, parse_numbers, parse_text, parse_timestamps
+from medlstm.values.parsing import parse_booleans, parse_numbers, parse_text, parse_timestamps
 
 
 @pytest.mark.parametrize(

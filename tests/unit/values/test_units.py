@@ -5,7 +5,7 @@ import re
 import pyarrow as pa
 import pytest
 
-from medlstm.units import in_own_units, unit_table, why_not_convertible
+from medlstm.values.units import in_own_units, unit_table, why_not_convertible
 
 TABLE = unit_table()
 

@@ -35,8 +35,9 @@ from threadpoolctl import threadpool_limits
 from medlstm.evaluation import metrics
 from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
 from medlstm.models.ensemble import Ensemble
-from medlstm.sequences.batches import NightlyPoints, Predictions, arrange, predict
-from medlstm.sequences.build import StaySequences
+from medlstm.models.predict import Predictions, predict
+from medlstm.sequences.batches import NightlyPoints, arrange
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config
 from medlstm.training.fit_ensemble import FittedModel, fit_blend, fit_model, groups_at
 

@@ -29,14 +29,16 @@ from scores import write
 from medlstm.evaluation import metrics
 from medlstm.lake.files import Workspace, partition_dates, partition_file, read_table
 from medlstm.models.distribution import RemainingStay
+from medlstm.models.predict import predict
 from medlstm.registry.nightly_training import train_night
 from medlstm.registry.versions import ModelRecord, load_network, load_records
 from medlstm.scoring.score_night import score_night
-from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, nightly_points, predict
-from medlstm.sequences.build import StaySequences, load_sequences, stored_scope
-from medlstm.sequences.cohort import epoch_us, instant_us
+from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, nightly_points
+from medlstm.sequences.cohort import instant_us
+from medlstm.sequences.stay_sequences import StaySequences, load_sequences, stored_scope
 from medlstm.settings.workspace import Config, load_config
 from medlstm.training.fit_ensemble import split_of
+from medlstm.values.instants import epoch_us
 
 START = date(2026, 1, 1)
 HORIZON_HOURS = (24, 48, 72)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from medlstm.sequences.batches import NightlyPoints
-from medlstm.sequences.build import StaySequences
+from medlstm.sequences.stay_sequences import StaySequences
 
 CAP_HOURS = 168.0
 _ADMITTED = pd.Timestamp("2015-01-01", tz="UTC").as_unit("us")

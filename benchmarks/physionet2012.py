@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medlstm.sequences.build import StaySequences
+from medlstm.sequences.stay_sequences import StaySequences
 
 HOURS = 48
 DESCRIPTORS = ("RecordID", "Age", "Gender", "Height", "ICUType")

@@ -14,7 +14,7 @@ from medlstm.lake.files import Workspace
 from medlstm.models.ensemble import Ensemble
 from medlstm.registry.versions import load_network, save_model
 from medlstm.sequences.batches import NightlyPoints
-from medlstm.sequences.build import StaySequences
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config, parse_config
 from medlstm.training.fit_and_evaluate import judge_model
 from medlstm.training.fit_ensemble import FittedModel

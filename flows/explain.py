@@ -10,7 +10,7 @@ from flows.night_date import held_date, run_name
 from flows.steps import preprocess
 from medlstm.lake.files import Workspace
 from medlstm.report.lstm_gates import GateSummary
-from medlstm.sequences.build import stored_scope
+from medlstm.sequences.stay_sequences import stored_scope
 from tasks.explain import explain_gates
 
 

@@ -8,8 +8,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from medlstm.lake.files import Workspace
+from medlstm.report.comparison import compare_night
 from medlstm.settings.workspace import load_config
-from medlstm.training.compare_models import Comparison, compare_night
+from medlstm.training.compare_models import Comparison
 from tasks.progress import report_progress
 
 logger = logging.getLogger("medlstm.tasks")

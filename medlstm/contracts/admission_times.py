@@ -7,9 +7,9 @@ import pandas as pd
 
 from medlstm.contracts.raw_chunks import RawPartition, raw_chunks
 from medlstm.contracts.typed_columns import MISSING_TIME, Admissions, TextColumn, cast_stays
+from medlstm.lake.database import connect
 from medlstm.lake.files import Workspace, partition_file, partitions_until
 from medlstm.lake.partitions import DATED_ROWS_SQL
-from medlstm.sequences.cohort import connect
 from medlstm.settings.workspace import Config
 
 _ROWS = 1_000_000

@@ -13,7 +13,7 @@ from medlstm.contracts.results import ContractReport, RuleOutcome, stop_if_told
 from medlstm.contracts.suites import Suite, applicable, failing_rows, load_suite
 from medlstm.errors import ConfigError
 from medlstm.lake.files import Workspace, read_json
-from medlstm.sequences.build import MANIFEST
+from medlstm.lake.schemas import SEQUENCES_MANIFEST
 from medlstm.settings.workspace import Config
 
 
@@ -39,7 +39,7 @@ def check_sequences(workspace: Workspace, as_of: date, config: Config) -> Contra
     """
     suite = load_suite("sequences", config, workspace.root)
     folder = workspace.sequences(as_of)
-    shards = range(read_json(folder / MANIFEST)["shards"])
+    shards = range(read_json(folder / SEQUENCES_MANIFEST)["shards"])
     frame = pd.concat([_stays(folder, shard) for shard in shards], ignore_index=True)
     report = _checked("sequences", frame, suite)
     stop_if_told(report, as_of)

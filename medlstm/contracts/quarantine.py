@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from datetime import date
 
 from medlstm.contracts.plausible_limits import VARIABLE_RULE, load_limits
-from medlstm.contracts.raw_to_admitted import TABLES, validate_date
+from medlstm.contracts.raw_to_admitted import validate_date
 from medlstm.contracts.results import ContractReport
 from medlstm.contracts.suites import load_suite
 from medlstm.contracts.waivers import add_release
 from medlstm.errors import MedlstmError
 from medlstm.ingest.delivered_files import delivered_dates
 from medlstm.lake.audit_log import append_audit, this_process
+from medlstm.lake.database import connect
 from medlstm.lake.date_lock import date_lock
 from medlstm.lake.files import Workspace, partition_dates, partition_file
-from medlstm.sequences.cohort import connect
+from medlstm.lake.schemas import TABLES
 from medlstm.settings.workspace import Config
 
 _NEEDED = "expect_column_values_to_not_be_null"

@@ -40,10 +40,9 @@ from medlstm.lake.files import (
     write_json,
 )
 from medlstm.lake.prefetch import mapped
-from medlstm.lake.schemas import MINUTES_AFTER_ADMISSION, dictionary_schema, quarantine_schema
+from medlstm.lake.schemas import MINUTES_AFTER_ADMISSION, TABLES, dictionary_schema, quarantine_schema
 from medlstm.settings.workspace import Config
 
-TABLES = ("stays", "observations")
 # Rows of a chunk for each GB of the memory limit: what a chunk needs at its worst, measured.
 _ROWS_PER_GB = 500_000
 # Of a date that is larger than a chunk, held beside the chunks that are judged and written.

@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from medlstm.evaluation.subgroups import large_groups
-from medlstm.sequences.batches import Predictions
+from medlstm.models.predict import Predictions
 
 _BAND_ENDS_DAYS = (1.0, 2.0, 4.0, 8.0)
 _MIN_STAYS_OF_A_BAND = 200

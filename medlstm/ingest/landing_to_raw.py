@@ -36,7 +36,7 @@ from medlstm.lake.files import (
     write_table,
 )
 from medlstm.lake.prefetch import mapped, prefetched
-from medlstm.lake.schemas import OBSERVATION_CORE, dictionary_schema, raw_columns, raw_schema
+from medlstm.lake.schemas import OBSERVATION_CORE, TABLES, dictionary_schema, raw_columns, raw_schema
 from medlstm.settings.workspace import Config
 from medlstm.sources.read_landing import read_landing
 from medlstm.sources.source_batch import FilesRead, Landed, LandingWarning, RowBatch, UnreadableFile
@@ -44,7 +44,6 @@ from medlstm.sources.source_batch import FilesRead, Landed, LandingWarning, RowB
 FILES_SCHEMA = pa.schema(
     [pa.field("source_file", pa.string()), pa.field("reason", pa.string()), pa.field("extract_date", pa.date32())]
 )
-TABLES = ("stays", "observations")
 # Raw rows are read whole; of the other columns the contracts ask whether they are empty.
 _UNSEARCHED = (*OBSERVATION_CORE, "source_file")
 

@@ -18,6 +18,9 @@ UNPARSED = "unparsed_line"
 LOS_DAYS = "los_days"
 MINUTES_AFTER_ADMISSION = "minutes_after_admission"
 RETRACTED = "retracted"
+TABLES = ("stays", "observations")
+# The file that makes the shards of a sequences folder readable.
+SEQUENCES_MANIFEST = "sequences.json"
 
 
 def stays_schema(numeric: list[str], categorical: list[str]) -> pa.Schema:

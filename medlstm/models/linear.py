@@ -5,8 +5,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from medlstm.models.member import TableMember, TableRows
 from medlstm.models.spec import ModelSpec
+from medlstm.models.table_member import TableMember, TableRows
 
 _RISK_STRENGTH = 0.003
 _CLIP = 5.0

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from medlstm.lake.files import Workspace, write_table
 from medlstm.lake.schemas import OBSERVATION_CORE
-from medlstm.sequences.cohort import epoch_us
 from medlstm.settings.workspace import Config
 from medlstm.sources.infer_dates import iso_text
 from medlstm.sources.physionet2012 import (
@@ -26,6 +25,7 @@ from medlstm.sources.physionet2012 import (
     read_records,
     record_files,
 )
+from medlstm.values.instants import epoch_us
 
 _MINUTES_PER_DAY = 24 * 60
 

@@ -6,10 +6,11 @@ from datetime import date
 from medlstm.contracts.output_checks import check_sequences
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.lake.files import Workspace
+from medlstm.models.predict import predict
 from medlstm.registry.promotion import decide
 from medlstm.registry.versions import champion, load_network, save_model
-from medlstm.sequences.batches import arrange, predict
-from medlstm.sequences.build import load_sequences, stored_scope
+from medlstm.sequences.batches import arrange
+from medlstm.sequences.stay_sequences import load_sequences, stored_scope
 from medlstm.settings.workspace import Config
 from medlstm.training.devices import choose_device, cpu_threads
 from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel, evaluate, train_model

@@ -17,8 +17,9 @@ from medlstm.evaluation.conformal_intervals import Interval
 from medlstm.lake.date_lock import models_lock
 from medlstm.lake.files import Workspace, read_json, remove, write_bytes, write_json
 from medlstm.models.ensemble import Ensemble
+from medlstm.models.predict import Predictions, predict
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences.batches import Predictions, arrange, predict
+from medlstm.sequences.batches import arrange
 from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel
 from medlstm.training.train_loop import EpochLoss
 

@@ -16,7 +16,7 @@ from medlstm.models.member import Member
 from medlstm.registry.versions import champion, load_network
 from medlstm.report.gate_plot import GateFigure, draw
 from medlstm.sequences.batches import arrange, collate
-from medlstm.sequences.build import StaySequences, load_sequences, stored_scope
+from medlstm.sequences.stay_sequences import StaySequences, load_sequences, stored_scope
 from medlstm.settings.workspace import Config
 from medlstm.training.devices import cpu_threads
 

@@ -7,7 +7,8 @@ import torch
 
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.inputs import Hidden
-from medlstm.sequences.batches import NightlyPoints, Stays, batches_at, days_of
+from medlstm.models.predict import days_of
+from medlstm.sequences.batches import NightlyPoints, Stays, batches_at
 
 
 def occlusion_contributions(

@@ -13,10 +13,11 @@ from medlstm.errors import ModelUnavailable
 from medlstm.lake.files import Workspace, partition_file, write_table
 from medlstm.lake.schemas import PREDICTIONS_SCHEMA
 from medlstm.models.ensemble import Ensemble
+from medlstm.models.predict import Predictions, predict
 from medlstm.registry.versions import ModelRecord, champion, load_network, training_due, unusable_models
 from medlstm.scoring.occlusion import largest_reasons, occlusion_contributions
-from medlstm.sequences.batches import NightlyPoints, Predictions, Stays, arrange, last_points, predict
-from medlstm.sequences.build import StaySequences, input_hashes, load_sequences
+from medlstm.sequences.batches import NightlyPoints, Stays, arrange, last_points
+from medlstm.sequences.stay_sequences import StaySequences, input_hashes, load_sequences
 from medlstm.settings.workspace import Config
 from medlstm.training.devices import choose_device, cpu_threads
 from medlstm.training.fit_ensemble import groups_at, within_horizon

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from medlstm.lake.database import connect
 from medlstm.lake.files import Workspace, partitions_until
 from medlstm.lake.partitions import DATED_ROWS_SQL
 from medlstm.settings.workspace import Config
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    pass
 
 Scope = Literal["open", "all"]
 SPLITS = ("test", "calibration", "validation", "train")
@@ -30,21 +31,6 @@ class Cohort:
     as_of: date
     cutoff: datetime
     frame: pd.DataFrame
-
-
-def connect(workspace: Workspace, memory_limit_gb: float = 1.0) -> "DuckDBPyConnection":
-    """An in-process DuckDB that never fetches extensions, stays within the limit and spills below lake/.scratch."""
-    # A module that refers to duckdb and outlives it in a flow's context makes it print its leaks at exit.
-    import duckdb
-
-    return duckdb.connect(
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "memory_limit": f"{memory_limit_gb}GB",
-            "temp_directory": str(workspace.scratch),
-        }
-    )
 
 
 def load_cohort(workspace: Workspace, as_of: date, config: Config, scope: Scope = "all") -> Cohort:
@@ -118,8 +104,3 @@ def _unit_hash(patient_id: str, seed: int) -> float:
 def instant_us(moment: datetime) -> int:
     """An aware moment as microseconds since 1970; `Timestamp.value` would be nanoseconds, whatever the unit."""
     return int(pd.Timestamp(moment).tz_convert("UTC").as_unit("us").to_datetime64().astype("int64"))
-
-
-def epoch_us(moments: pd.Series) -> np.ndarray:
-    """Aware timestamps as int64 microseconds since 1970."""
-    return moments.dt.as_unit("us").astype("int64").to_numpy()

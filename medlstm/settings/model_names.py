@@ -1,8 +1,9 @@
 """The names of all models, found without importing any of them."""
 
 import pkgutil
+from pathlib import Path
 
-from medlstm.models import family
+_FAMILY = Path(__file__).parents[1] / "models" / "family"
 
 # What a blend is made of.
 BLEND_PARTS = ("lstm", "gbm", "aft")
@@ -10,4 +11,4 @@ BLEND_PARTS = ("lstm", "gbm", "aft")
 
 def model_names() -> tuple[str, ...]:
     """Every known model: one file in medlstm/models/family each."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(family.__path__)))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules([str(_FAMILY)])))

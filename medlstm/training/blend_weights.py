@@ -9,7 +9,7 @@ import torch
 from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import RemainingStay
 from medlstm.models.member import Member
-from medlstm.sequences.batches import Predictions, predict
+from medlstm.models.predict import Predictions, predict
 from medlstm.training.fit_member import MemberStays, Targets, targets
 
 _STEPS = 20

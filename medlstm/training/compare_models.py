@@ -1,9 +1,8 @@
-"""Every model and baseline on the same split of one night's stays: one table, one plot, one JSON."""
+"""Every model and baseline on the same split of one night's stays."""
 
-import base64
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import numpy as np
@@ -21,18 +20,9 @@ from medlstm.evaluation.metrics import (
     r_squared,
     root_mean_squared_error,
 )
-from medlstm.lake.files import Workspace, write_bytes, write_json
-from medlstm.report.plots import errors_by_model
-from medlstm.sequences.batches import (
-    NightlyPoints,
-    Predictions,
-    arrange,
-    elapsed_days,
-    followed_up,
-    nightly_points,
-    predict,
-)
-from medlstm.sequences.build import StaySequences, load_sequences, stored_scope
+from medlstm.models.predict import Predictions, predict
+from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, followed_up, nightly_points
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import BLEND_PARTS, model_names
 from medlstm.settings.workspace import Config
 from medlstm.training.devices import choose_device
@@ -98,26 +88,6 @@ class _Judged:
     seconds: float
 
 
-def compare_night(
-    workspace: Workspace,
-    as_of: date,
-    config: Config,
-    names: Sequence[str] | None = None,
-    on_model: Callable[[int, int], None] | None = None,
-) -> Comparison:
-    """Compare on the built sequences of `as_of`, and write comparison.json and comparison.svg beside its report.
-
-    Raises MedlstmError when the sequences are missing or hold open stays only.
-    """
-    folder = workspace.sequences(as_of)
-    if stored_scope(folder) != "all":
-        raise MedlstmError(f"{folder}: no sequences of all stays; run `medlstm preprocess --as-of {as_of}` first")
-    comparison = compare_models(load_sequences(folder), config, as_of, config.cutoff_instant(as_of), names, on_model)
-    write_json(_finite(asdict(comparison)), workspace.report(as_of) / "comparison.json")
-    write_bytes(draw(comparison), workspace.report(as_of) / "comparison.svg")
-    return comparison
-
-
 def compare_models(
     sequences: StaySequences,
     config: Config,
@@ -155,15 +125,6 @@ def compare_models(
         members=fitted[REFERENCE].spec.members,
         models=tuple(sorted(scores, key=lambda one: (one.mae_days, one.name))),
     )
-
-
-def draw(comparison: Comparison) -> bytes:
-    """The plot of a comparison as an SVG file."""
-    rows = [
-        (one.name, one.difference_days, one.difference_lower_days, one.difference_upper_days)
-        for one in comparison.models
-    ]
-    return base64.b64decode(errors_by_model(rows, REFERENCE).split(",", 1)[1])
 
 
 def _in_order(names: Sequence[str]) -> list[str]:
@@ -221,14 +182,3 @@ def _scores(name: str, judged: _Judged, reference: np.ndarray, stay: np.ndarray)
         difference_lower_days=difference[1],
         difference_upper_days=difference[2],
     )
-
-
-def _finite(value: object) -> object:
-    """The same for JSON: dates as text, and null for what is infinite or has no value."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    if isinstance(value, date):
-        return value.isoformat()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -11,17 +11,10 @@ from medlstm.evaluation.baseline import KaplanMeierBaseline
 from medlstm.evaluation.conformal_intervals import Interval
 from medlstm.evaluation.metrics import interval_coverage, mean_absolute_error
 from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
+from medlstm.models.predict import Predictions, predict
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences.batches import (
-    NightlyPoints,
-    Predictions,
-    arrange,
-    elapsed_days,
-    followed_up,
-    nightly_points,
-    predict,
-)
-from medlstm.sequences.build import StaySequences
+from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, followed_up, nightly_points
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config
 from medlstm.training.fit_ensemble import (
     FittedModel,

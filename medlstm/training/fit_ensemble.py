@@ -26,9 +26,10 @@ from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import kaplan_meier, kaplan_meier_median
 from medlstm.models.ensemble import Ensemble, build_member
 from medlstm.models.member import Member
+from medlstm.models.predict import Predictions, predict
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences.batches import NightlyPoints, Predictions, arrange, died, elapsed_days, predict
-from medlstm.sequences.build import StaySequences
+from medlstm.sequences.batches import NightlyPoints, arrange, died, elapsed_days
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config
 from medlstm.training.blend_weights import fit_blend_weights
 from medlstm.training.devices import choose_device, cpu_threads

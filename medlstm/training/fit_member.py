@@ -7,8 +7,10 @@ import torch
 
 from medlstm.models.augmentation import rare_variables, sampled_less_often
 from medlstm.models.blending import BlendMember
-from medlstm.models.member import Member, StepNetwork, TableMember, TableRows
+from medlstm.models.member import Member
 from medlstm.models.spec import ModelSpec
+from medlstm.models.step_network import StepNetwork
+from medlstm.models.table_member import TableMember, TableRows
 from medlstm.sequences.batches import (
     NightlyPoints,
     Stays,
@@ -17,7 +19,7 @@ from medlstm.sequences.batches import (
     elapsed_days,
     followup_hours,
 )
-from medlstm.sequences.build import StaySequences
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config, TrainingSection
 from medlstm.training.sizes import Sizes
 from medlstm.training.train_loop import EpochLoss, GradientFit, Progress

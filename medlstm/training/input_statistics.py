@@ -15,7 +15,7 @@ from medlstm.models.inputs import RawInputs, unskewed
 from medlstm.models.spec import ModelSpec
 from medlstm.models.summaries import TABLE_STATISTICS
 from medlstm.sequences.batches import NightlyPoints, Stays, died
-from medlstm.sequences.build import StaySequences
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import BLEND_PARTS
 from medlstm.settings.workspace import Config
 from medlstm.training.sizes import Sizes

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from medlstm.errors import MedlstmError
 from medlstm.models.augmentation import rare_variables, sampled_less_often
-from medlstm.models.member import StepNetwork
+from medlstm.models.step_network import StepNetwork
 from medlstm.sequences.batches import (
     Batch,
     NightlyPoints,

@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.contracts.raw_to_admitted import TABLES, read_contract_reports
+from medlstm.contracts.raw_to_admitted import read_contract_reports
 from medlstm.errors import MedlstmError
 from medlstm.lake.audit_log import read_audit
+from medlstm.lake.database import connect
 from medlstm.lake.files import Workspace, partition_dates, partition_file, sha256_of, table_schema
-from medlstm.lake.schemas import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA, raw_schema, stays_schema
-from medlstm.sequences.cohort import connect
+from medlstm.lake.schemas import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA, TABLES, raw_schema, stays_schema
 from medlstm.settings.workspace import Config
 
 _KEYS = {"stays": ("stay_id",), "observations": ("stay_id", "observed_at", "variable")}

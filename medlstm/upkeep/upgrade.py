@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.contracts.raw_to_admitted import TABLES, contract_report_file
+from medlstm.contracts.raw_to_admitted import contract_report_file
 from medlstm.ingest.delivered_files import read_delivery, write_delivery
 from medlstm.lake.audit_log import append_audit, read_audit, this_process
 from medlstm.lake.date_lock import date_lock, lake_lock, wait_for_runs
@@ -29,7 +29,7 @@ from medlstm.lake.files import (
     write_table,
 )
 from medlstm.lake.format import FORMAT, found_format, mark_format
-from medlstm.lake.schemas import PREDICTIONS_SCHEMA, dictionary_schema
+from medlstm.lake.schemas import PREDICTIONS_SCHEMA, TABLES, dictionary_schema
 from medlstm.upkeep.inspection import table_folders
 
 

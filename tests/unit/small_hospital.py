@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medlstm.contracts.raw_to_admitted import dates_to_validate, validate_dates
-from medlstm.ingest.landing_to_raw import TABLES, dates_to_ingest, ingest_dates
+from medlstm.ingest.landing_to_raw import dates_to_ingest, ingest_dates
 from medlstm.lake.files import (
     StagedTables,
     Workspace,
@@ -22,7 +22,7 @@ from medlstm.lake.files import (
     write_table,
 )
 from medlstm.lake.partitions import with_date
-from medlstm.lake.schemas import dictionary_schema
+from medlstm.lake.schemas import TABLES, dictionary_schema
 from medlstm.registry.nightly_training import train_night
 from medlstm.registry.versions import training_due
 from medlstm.scoring.score_night import score_night

@@ -12,8 +12,9 @@ from medlstm.ingest.delivered_files import read_delivery
 from medlstm.ingest.landing_to_raw import dates_to_ingest, ingest_date, ingest_dates
 from medlstm.lake.audit_log import read_audit
 from medlstm.lake.files import Workspace, partition_file, read_table
-from medlstm.sequences.build import build_sequences, load_sequences
+from medlstm.sequences.build import build_sequences
 from medlstm.sequences.cohort import load_cohort
+from medlstm.sequences.stay_sequences import load_sequences
 from medlstm.settings.workspace import parse_config
 
 DAYS = [date(2026, 1, day) for day in range(1, 6)]

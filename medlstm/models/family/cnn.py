@@ -7,8 +7,8 @@ sequence modeling", 2018.
 from torch import Tensor, nn
 
 from medlstm.models.convolution import CausalConvolution, residual
-from medlstm.models.member import StepNetwork
 from medlstm.models.spec import ModelSpec
+from medlstm.models.step_network import StepNetwork
 
 _WIDTH = 3
 _BLOCKS_PER_LAYER = 2

@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from medlstm.models.convolution import CausalConvolution
-from medlstm.models.member import StepNetwork
 from medlstm.models.spec import ModelSpec
+from medlstm.models.step_network import StepNetwork
 
 _WIDTH = 4
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from medlstm.models.heads import median_of
-from medlstm.models.member import FEATURE_DECIMALS, Prediction, TableMember, TableRows
+from medlstm.models.member import Prediction
 from medlstm.models.spec import ModelSpec
+from medlstm.models.table_member import FEATURE_DECIMALS, TableMember, TableRows
 from medlstm.models.trees import BoostedTrees
 
 _MAX_EXPANDED_ROWS = 80_000

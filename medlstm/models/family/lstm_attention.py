@@ -6,8 +6,8 @@ Source: Vaswani et al., "Attention is all you need", 2017 (scaled dot products).
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medlstm.models.member import StepNetwork
 from medlstm.models.spec import ModelSpec
+from medlstm.models.step_network import StepNetwork
 
 
 class LstmAttentionEncoder(nn.Module):

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from medlstm.models.distribution import kaplan_meier
 from medlstm.models.heads import median_of
-from medlstm.models.member import Prediction, TableMember, TableRows
+from medlstm.models.member import Prediction
 from medlstm.models.spec import ModelSpec
+from medlstm.models.table_member import TableMember, TableRows
 
 
 class Median(TableMember):

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from medlstm.models.member import StepNetwork
 from medlstm.models.spec import ModelSpec
+from medlstm.models.step_network import StepNetwork
 
 
 class MlpEncoder(nn.Module):

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from medlstm.models.member import StepNetwork
 from medlstm.models.spec import ModelSpec
+from medlstm.models.step_network import StepNetwork
 
 
 class RnnEncoder(nn.Module):

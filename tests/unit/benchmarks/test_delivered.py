@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
 from delivered import Said, discharges, points_with_truth, reliability, scores
 
-from medlstm.sequences.build import StaySequences
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import parse_config
 
 NIGHT = date(2026, 1, 4)

@@ -11,7 +11,7 @@ from medlstm.evaluation.conformal_intervals import (
     product_limit_weights,
 )
 from medlstm.models.distribution import RemainingStay
-from medlstm.sequences.batches import Predictions
+from medlstm.models.predict import Predictions
 
 EDGES = np.concatenate([np.linspace(0, 30, 61), [45, 60]])
 

@@ -9,9 +9,10 @@ import torch
 
 from medlstm.evaluation.metrics import los_kappa
 from medlstm.models.distribution import RemainingStay, kaplan_meier
-from medlstm.models.member import StepNetwork
-from medlstm.sequences.batches import NightlyPoints, arrange, batches_at, elapsed_days, predict
-from medlstm.sequences.build import StaySequences
+from medlstm.models.predict import predict
+from medlstm.models.step_network import StepNetwork
+from medlstm.sequences.batches import NightlyPoints, arrange, batches_at, elapsed_days
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import model_names
 from medlstm.settings.workspace import parse_config
 from medlstm.training.fit_ensemble import fit_model, groups_at

@@ -5,9 +5,10 @@ import torch
 from medlstm.models.augmentation import rare_variables, sampled_less_often
 from medlstm.models.ensemble import Ensemble, build_member
 from medlstm.models.inputs import ClinicalInputs, unskewed
-from medlstm.models.member import StepNetwork, TableMember, TableRows
 from medlstm.models.spec import ModelSpec
+from medlstm.models.step_network import StepNetwork
 from medlstm.models.summaries import BRANCH_STATISTICS, TABLE_STATISTICS, branch_summaries, table_features
+from medlstm.models.table_member import TableMember, TableRows
 from medlstm.sequences.batches import valid_steps
 from medlstm.settings.model_names import BLEND_PARTS, model_names
 

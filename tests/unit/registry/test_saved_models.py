@@ -19,14 +19,16 @@ from medlstm.lake import schemas as tables
 from medlstm.lake.files import Workspace, partition_file, read_json, read_table, write_json, write_table
 from medlstm.models.blending import BlendMember
 from medlstm.models.ensemble import Ensemble
-from medlstm.models.member import TableMember
+from medlstm.models.predict import predict
 from medlstm.models.spec import ModelSpec
+from medlstm.models.table_member import TableMember
 from medlstm.registry import versions as registry
 from medlstm.registry.versions import champion, load_network, load_records, save_model, training_due, unusable_models
 from medlstm.scoring.occlusion import occlusion_contributions
 from medlstm.scoring.score_night import score_night
-from medlstm.sequences.batches import NightlyPoints, arrange, last_points, predict
-from medlstm.sequences.build import StaySequences, build_sequences, load_sequences
+from medlstm.sequences.batches import NightlyPoints, arrange, last_points
+from medlstm.sequences.build import build_sequences
+from medlstm.sequences.stay_sequences import StaySequences, load_sequences
 from medlstm.settings.model_names import BLEND_PARTS, model_names
 from medlstm.settings.workspace import parse_config
 from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel, train_model

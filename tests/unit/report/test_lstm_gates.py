@@ -15,7 +15,8 @@ from medlstm.registry.versions import champion, load_network, save_model
 from medlstm.report import lstm_gates as module
 from medlstm.report import plots
 from medlstm.report.lstm_gates import explain_gates, longest_stay, lstm_of
-from medlstm.sequences.build import build_sequences, load_sequences
+from medlstm.sequences.build import build_sequences
+from medlstm.sequences.stay_sequences import load_sequences
 from medlstm.settings.workspace import parse_config
 from medlstm.training.fit_and_evaluate import train_model
 

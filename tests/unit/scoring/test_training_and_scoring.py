@@ -11,15 +11,17 @@ import torch
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.lake import schemas as tables
 from medlstm.lake.files import Workspace, partition_file, read_table, write_table
+from medlstm.models.predict import predict
 from medlstm.registry.promotion import decide
 from medlstm.registry.versions import champion, load_network, load_records, save_model, training_due
+from medlstm.report.comparison import compare_night
 from medlstm.scoring.score_night import score_night, score_stays
-from medlstm.sequences.batches import NightlyPoints, arrange, followed_up, last_points, nightly_points, predict
-from medlstm.sequences.build import build_sequences, load_sequences
+from medlstm.sequences.batches import NightlyPoints, arrange, followed_up, last_points, nightly_points
+from medlstm.sequences.build import build_sequences
+from medlstm.sequences.stay_sequences import load_sequences
 from medlstm.settings.model_names import BLEND_PARTS
 from medlstm.settings.workspace import parse_config
 from medlstm.training.blend_weights import drawn_to
-from medlstm.training.compare_models import compare_night
 from medlstm.training.devices import cpu_threads
 from medlstm.training.fit_and_evaluate import train_model
 from medlstm.training.fit_ensemble import fit_blend, fit_model

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from medlstm.errors import ModelUnavailable
 from medlstm.evaluation.metrics import interval_coverage, mean_absolute_error
 from medlstm.models.ensemble import Ensemble
+from medlstm.models.predict import predict
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences.batches import (
     NightlyPoints,
@@ -20,10 +21,9 @@ from medlstm.sequences.batches import (
     nightly_points,
     ordered_batches,
     parts_of_like_length,
-    predict,
     shuffled_batches,
 )
-from medlstm.sequences.build import StaySequences
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.training.fit_ensemble import points_known
 
 CUTOFF = datetime(2026, 1, 11, tzinfo=UTC)

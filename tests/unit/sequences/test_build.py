@@ -7,8 +7,9 @@ import pytest
 
 from medlstm.lake import schemas as tables
 from medlstm.lake.files import Workspace, partition_file, write_table
-from medlstm.sequences.build import build_sequences, input_hashes, load_sequences
+from medlstm.sequences.build import build_sequences
 from medlstm.sequences.cohort import load_cohort
+from medlstm.sequences.stay_sequences import input_hashes, load_sequences
 from medlstm.settings.workspace import parse_config
 
 DAY_1 = date(2026, 1, 1)

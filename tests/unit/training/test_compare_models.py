@@ -6,9 +6,10 @@ import pytest
 
 from medlstm.errors import MedlstmError
 from medlstm.lake.files import Workspace
-from medlstm.sequences.build import StaySequences
+from medlstm.report.comparison import compare_night, draw
+from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import parse_config
-from medlstm.training.compare_models import compare_models, compare_night, draw
+from medlstm.training.compare_models import compare_models
 
 NIGHT = date(2026, 3, 1)
 CUTOFF = datetime(2026, 3, 2, tzinfo=UTC)

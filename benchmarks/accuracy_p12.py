@@ -39,7 +39,8 @@ from medlstm.models.predict import Predictions, predict
 from medlstm.sequences.batches import NightlyPoints, arrange
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config
-from medlstm.training.fit_ensemble import FittedModel, fit_blend, fit_model, groups_at
+from medlstm.training.fit_ensemble import FittedModel, fit_blend, fit_model
+from medlstm.training.known_points import groups_at
 
 FEATURES = {"numeric": ["age", "height"], "categorical": ["gender", "icu_type"]}
 COLUMNS = [

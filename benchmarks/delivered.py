@@ -37,7 +37,7 @@ from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, nigh
 from medlstm.sequences.cohort import instant_us
 from medlstm.sequences.stay_sequences import StaySequences, load_sequences, stored_scope
 from medlstm.settings.workspace import Config, load_config
-from medlstm.training.fit_ensemble import split_of
+from medlstm.training.known_points import split_of
 from medlstm.values.instants import epoch_us
 
 START = date(2026, 1, 1)

@@ -3,7 +3,8 @@
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from medlstm.contracts.raw_to_admitted import ValidationSummary
-from medlstm.report.page import NightReport, days_text, group_rows
+from medlstm.report.content import NightReport
+from medlstm.report.page import days_text, group_rows
 
 
 def publish_contracts(summaries: tuple[ValidationSummary, ...]) -> None:

@@ -21,7 +21,7 @@ from medlstm.lake.files import Workspace
 from medlstm.registry.nightly_training import TrainSummary
 from medlstm.registry.promotion import unbeaten
 from medlstm.registry.versions import champion, training_due, unusable_models
-from medlstm.report.page import GroupForecast, NightError, NightReport, TableCounts
+from medlstm.report.content import GroupForecast, NightError, NightReport, TableCounts
 from medlstm.settings.workspace import load_config
 from tasks.report import report
 from tasks.score import score

@@ -7,7 +7,7 @@ from prefect import flow
 
 from flows.artifacts import publish_night
 from flows.night_date import held_date, run_name
-from medlstm.report.page import NightReport
+from medlstm.report.content import NightReport
 from tasks.report import report as report_task
 
 

@@ -6,7 +6,7 @@ Either way the same functions of the core write the same files.
 from datetime import date
 from pathlib import Path
 
-from medlstm.contracts.raw_to_admitted import independent_dates
+from medlstm.contracts.validation_groups import independent_dates
 from medlstm.ingest.landing_to_raw import IngestSummary
 from medlstm.lake.files import Workspace
 from medlstm.sequences.build import SequenceSummary

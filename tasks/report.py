@@ -8,8 +8,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from medlstm.lake.files import Workspace
+from medlstm.report.content import NightReport
 from medlstm.report.gather import write_report
-from medlstm.report.page import NightReport
 from medlstm.settings.workspace import load_config
 from tasks.retry import is_io_failure
 

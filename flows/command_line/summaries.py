@@ -14,8 +14,9 @@ from flows.nightly import NightSummary
 from medlstm.ingest.landing_to_raw import IngestSummary, shown_name
 from medlstm.onboarding.replay import ReplaySummary
 from medlstm.registry.nightly_training import TrainSummary
+from medlstm.report.content import NightError, NightReport
 from medlstm.report.lstm_gates import GateSummary
-from medlstm.report.page import NightError, NightReport, days_text, earlier_nights, group_rows
+from medlstm.report.page import days_text, earlier_nights, group_rows
 from medlstm.scoring.score_night import ScoreSummary
 from medlstm.sequences.build import SequenceSummary
 from medlstm.training.compare_models import Comparison

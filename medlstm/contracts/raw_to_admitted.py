@@ -1,28 +1,32 @@
 """Raw rows through the contracts: admitted and quarantined partitions, and a report of counts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from medlstm.contracts.admission_times import admissions_of, no_admissions
 from medlstm.contracts.check_rows import Judged, TableContract, judge
 from medlstm.contracts.data_docs import write_data_docs
-from medlstm.contracts.plausible_limits import load_limits
-from medlstm.contracts.raw_chunks import RawPartition, has_values, raw_chunks
+from medlstm.contracts.raw_chunks import RawPartition, raw_chunks
 from medlstm.contracts.results import (
     ContractReport,
     DateCount,
     RuleOutcome,
-    require_columns,
     stop_above_limit,
     stop_if_told,
 )
-from medlstm.contracts.suites import judges_whole_table, load_suite
+from medlstm.contracts.suites import judges_whole_table
 from medlstm.contracts.typed_columns import Admissions
+from medlstm.contracts.validation_groups import (
+    counts_from_admission,
+    raw_partition,
+    rows_per_chunk,
+    table_contracts,
+    validation_groups,
+)
 from medlstm.contracts.volume_and_freshness import FeedFinding, feed_findings
 from medlstm.contracts.waivers import read_releases
 from medlstm.errors import ContractStopped, MedlstmError
@@ -40,15 +44,11 @@ from medlstm.lake.files import (
     write_json,
 )
 from medlstm.lake.prefetch import mapped
-from medlstm.lake.schemas import MINUTES_AFTER_ADMISSION, TABLES, dictionary_schema, quarantine_schema
+from medlstm.lake.schemas import TABLES, dictionary_schema, quarantine_schema
 from medlstm.settings.workspace import Config
 
-# Rows of a chunk for each GB of the memory limit: what a chunk needs at its worst, measured.
-_ROWS_PER_GB = 500_000
 # Of a date that is larger than a chunk, held beside the chunks that are judged and written.
 _HELD_BYTES_PER_GB = 160_000_000
-# Each date of a group has four files open.
-_DATES_PER_GROUP = 60
 
 
 @dataclass(frozen=True)
@@ -119,74 +119,13 @@ def validate_dates(
     A date that its contract stops does not keep the others from being admitted. Raises ContractStopped where a check
     itself crashed.
     """
-    contracts = _contracts(workspace, config)
+    contracts = table_contracts(workspace, config)
     for group in validation_groups(workspace, days, config):
         with date_locks(workspace, group), StagedTables() as staged:
             judging = _Run(workspace, group, config, staged, contracts, run or this_process())
             judging.judge_tables()
             for day in group:
                 yield judging.settle(day)
-
-
-def _contracts(workspace: Workspace, config: Config) -> dict[str, TableContract]:
-    limits = load_limits(config, workspace.root)
-    return {table: TableContract(table, load_suite(table, config, workspace.root), limits, config) for table in TABLES}
-
-
-def validation_groups(workspace: Workspace, days: Sequence[date], config: Config) -> Iterator[list[date]]:
-    """Consecutive dates whose stays fit into one chunk: a validation costs as much as half a million rows, so that
-    small dates share them. A rule about whole tables, and times that are counted from the admission, which differ by
-    date, need a date of its own.
-
-    Groups are independent and may be validated by different processes, except where times are counted from the
-    admission: there a date needs the stays that were admitted before it.
-    """
-    contracts = _contracts(workspace, config).values()
-    alone = any(judges_whole_table(one) for contract in contracts for one in contract.suite.expectations)
-    limit = rows_per_chunk(config)
-    group: list[date] = []
-    gathered = 0
-    for day in days:
-        stays, observations = (_raw_partition(workspace, table, day) for table in TABLES)
-        single = alone or _counts_from_admission(observations)
-        full = gathered + stays.rows() > limit or len(group) == _DATES_PER_GROUP
-        if group and (single or full):
-            yield group
-            group, gathered = [], 0
-        group.append(day)
-        gathered += stays.rows()
-        if single:
-            yield group
-            group, gathered = [], 0
-    if group:
-        yield group
-
-
-def independent_dates(workspace: Workspace, days: Sequence[date], config: Config) -> list[list[date]]:
-    """The dates in lists that different processes may validate at once, each list by `validate_dates`: the groups of
-    `validation_groups`, or a single list where times are counted from the admission. Lists that follow each other may
-    be joined; the files are the same.
-    """
-    if any(_counts_from_admission(_raw_partition(workspace, TABLES[-1], day)) for day in days):
-        return [list(days)]
-    return list(validation_groups(workspace, days, config))
-
-
-def rows_per_chunk(config: Config) -> int:
-    """How many rows are held at a time."""
-    return int(min(config.workspace.memory_limit_gb * _ROWS_PER_GB, 1_000_000))
-
-
-def _raw_partition(workspace: Workspace, table: str, day: date) -> RawPartition:
-    path = partition_file(workspace.raw(table), day)
-    if not path.is_file():
-        raise MedlstmError(f"{path}: no raw rows of {day}; run `medlstm ingest --as-of {day}`")
-    require_columns(table, table_schema(path).names)
-    return RawPartition(day, path)
-
-
-def _counts_from_admission(observations: RawPartition) -> bool:
-    return has_values(pq.read_metadata(observations.path), MINUTES_AFTER_ADMISSION)
 
 
 class _Run:
@@ -212,7 +151,7 @@ class _Run:
 
     def judge_tables(self) -> None:
         """Stage the admitted and quarantined rows of every date and table."""
-        partitions = {table: [_raw_partition(self.workspace, table, day) for day in self.days] for table in TABLES}
+        partitions = {table: [raw_partition(self.workspace, table, day) for day in self.days] for table in TABLES}
         for table in TABLES:
             self._require_whole_tables(self.contracts[table], partitions[table])
             for partition in partitions[table]:
@@ -259,7 +198,7 @@ class _Run:
             self.staged.open(path, schema, unsearched=("variable", "source_file"))
 
     def _admissions(self, partitions: list[RawPartition]) -> Admissions:
-        if not any(_counts_from_admission(one) for one in partitions):
+        if not any(counts_from_admission(one) for one in partitions):
             return no_admissions
         (day,) = self.days
         return admissions_of(self.workspace, day, self.config)

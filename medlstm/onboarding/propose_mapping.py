@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medlstm.onboarding.sample_file import Column, FileSample, sample_file
+from medlstm.onboarding.toml_text import inline_table, printable, quoted
 
 # Names that exporters use, lower case without punctuation; the first that a file has is taken.
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -145,7 +146,7 @@ def _stays(sample: FileSample, roles: dict[str, Column]) -> _Block:
         block.lines.append("generate_stay_ids = true")
         block.undecided.append("no column looks like a stay's identifier; each row counts as a stay of its own")
     if "admitted_at" not in roles:
-        block.lines.append(f"los_column = {_quoted(roles['los'].name)}")
+        block.lines.append(f"los_column = {quoted(roles['los'].name)}")
         block.undecided.append(f"is {roles['los'].name} in days? Otherwise say los_unit")
     names = ("stay_id", "patient_id", "admitted_at", "discharged_at", "died", "birth_date", "gender", "ward", "age")
     block.lines.insert(0, _columns_line({name: roles[name].name for name in names if name in roles}))
@@ -157,7 +158,7 @@ def _long(sample: FileSample, roles: dict[str, Column]) -> _Block:
     names = ("stay_id", "observed_at", "variable", "value")
     block.lines.append(_columns_line({name: roles[name].name for name in names if name in roles}))
     if "unit" in roles:
-        block.lines.append(f"unit_column = {_quoted(roles['unit'].name)}")
+        block.lines.append(f"unit_column = {quoted(roles['unit'].name)}")
         block.undecided.append(
             "units are converted for the variables of medlstm/values/reference/variables.csv only: rename yours to "
             "its names "
@@ -175,7 +176,7 @@ def _wide(sample: FileSample, roles: dict[str, Column]) -> _Block:
                  if column.kind in ("number", "comma_number") and column.name not in taken]  # fmt: skip
     names = ("stay_id", "observed_at")
     block.lines += ['layout = "wide"', _columns_line({name: roles[name].name for name in names if name in roles}),
-                    f"variables = [{', '.join(map(_quoted, variables))}]"]  # fmt: skip
+                    f"variables = [{', '.join(map(quoted, variables))}]"]  # fmt: skip
     left = [column.name for column in sample.columns if column.name not in {*taken, *variables}]
     if left:
         block.undecided.append(f"not taken as variables, for they are no numbers: {', '.join(left)}")
@@ -222,16 +223,16 @@ def _join(blocks: list[_Block], lookups: list[FileSample], undecided: list[str])
         stop = home.roles.get("discharged_at", home.roles["admitted_at"]).name
         times = {"time": block.roles["observed_at"].name, "start": home.roles["admitted_at"].name, "stop": stop}
         on = {block.roles["patient_id"].name: home.roles["patient_id"].name}
-        block.lines += ["", *_join_lines("stay", home.sample, on), f"between = {_inline(times)}"]
+        block.lines += ["", *_join_lines("stay", home.sample, on), f"between = {inline_table(times)}"]
 
 
 def _join_lines(name: str, sample: FileSample, on: dict[str, str]) -> list[str]:
-    return ["[[source.files.joins]]", f"name = {_quoted(name)}", f"pattern = {_quoted(_pattern(sample.path))}",
-            f"on = {_inline(on)}", *_form_lines(sample)]  # fmt: skip
+    return ["[[source.files.joins]]", f"name = {quoted(name)}", f"pattern = {quoted(_pattern(sample.path))}",
+            f"on = {inline_table(on)}", *_form_lines(sample)]  # fmt: skip
 
 
 def _columns_line(columns: dict[str, str]) -> str:
-    return f"columns = {_inline(columns)}"
+    return f"columns = {inline_table(columns)}"
 
 
 def _columns_of(line: str) -> dict[str, str]:
@@ -241,9 +242,9 @@ def _columns_of(line: str) -> dict[str, str]:
 def _form_lines(sample: FileSample) -> list[str]:
     lines = []
     if sample.delimiter != ",":
-        lines.append(f"delimiter = {_quoted(sample.delimiter)}")
+        lines.append(f"delimiter = {quoted(sample.delimiter)}")
     if sample.encoding != "utf-8":
-        lines.append(f"encoding = {_quoted(sample.encoding)}")
+        lines.append(f"encoding = {quoted(sample.encoding)}")
     return lines
 
 
@@ -254,14 +255,14 @@ def _pattern(path: Path) -> str:
 
 def _toml(blocks: list[_Block], undecided: list[str]) -> str:
     lines = ["# Proposed by `medlstm inspect`; look at every line before you rely on it."]
-    lines += [f"# not decided: {_printable(one)}" for one in undecided]
+    lines += [f"# not decided: {printable(one)}" for one in undecided]
     lines += ["[source]", 'format = "csv"']
     for block in sorted(blocks, key=lambda one: one.table == "observations"):
-        lines += ["", "[[source.files]]", f"pattern = {_quoted(_pattern(block.sample.path))}",
-                  f"table = {_quoted(block.table)}", *_file_lines(block), *block.lines]  # fmt: skip
+        lines += ["", "[[source.files]]", f"pattern = {quoted(_pattern(block.sample.path))}",
+                  f"table = {quoted(block.table)}", *_file_lines(block), *block.lines]  # fmt: skip
     numeric, categorical = _features(blocks)
-    lines += ["", "[features]", f"numeric = [{', '.join(map(_quoted, numeric))}]",
-              f"categorical = [{', '.join(map(_quoted, categorical))}]", ""]  # fmt: skip
+    lines += ["", "[features]", f"numeric = [{', '.join(map(quoted, numeric))}]",
+              f"categorical = [{', '.join(map(quoted, categorical))}]", ""]  # fmt: skip
     return "\n".join(lines)
 
 
@@ -273,10 +274,10 @@ def _file_lines(block: _Block) -> list[str]:
     named = [column for role, column in block.roles.items() if role in times and column.time_formats]
     formats = list(dict.fromkeys(column.time_formats[0] for column in named))
     if formats:
-        lines.append(f"time_formats = [{', '.join(map(_quoted, formats))}]")
+        lines.append(f"time_formats = [{', '.join(map(quoted, formats))}]")
     for column in named:
         if len(column.time_formats) > 1:
-            lines.append(f"# not decided: {_printable(column.name)} may be {' or '.join(column.time_formats)}")
+            lines.append(f"# not decided: {printable(column.name)} may be {' or '.join(column.time_formats)}")
     return lines
 
 
@@ -292,21 +293,3 @@ def _features(blocks: list[_Block]) -> tuple[list[str], list[str]]:
         if "age" in block.roles or "birth_date" in block.roles:
             numeric.append("age")
     return list(dict.fromkeys(numeric)), list(dict.fromkeys(categorical))
-
-
-def _inline(pairs: dict[str, str]) -> str:
-    return "{ " + ", ".join(f"{_key(key)} = {_quoted(value)}" for key, value in pairs.items()) + " }"
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def _quoted(text: str) -> str:
-    """A TOML basic string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t").replace("\n", "\\n")
-    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'

@@ -16,15 +16,8 @@ from medlstm.lake.files import Workspace, write_table
 from medlstm.lake.schemas import OBSERVATION_CORE
 from medlstm.settings.workspace import Config
 from medlstm.sources.infer_dates import iso_text
-from medlstm.sources.physionet2012 import (
-    CATEGORICAL,
-    NUMERIC,
-    ChallengeRecords,
-    known_length,
-    read_outcomes,
-    read_records,
-    record_files,
-)
+from medlstm.sources.physionet2012 import known_length, read_outcomes
+from medlstm.sources.physionet2012_records import CATEGORICAL, NUMERIC, ChallengeRecords, read_records, record_files
 from medlstm.values.instants import epoch_us
 
 _MINUTES_PER_DAY = 24 * 60

@@ -12,16 +12,8 @@ from medlstm.evaluation.metrics import interval_coverage, mean_absolute_error
 from medlstm.ingest.landing_to_raw import read_unreadable_files
 from medlstm.lake.files import Workspace, partition_file, partitions_until, read_table, write_text
 from medlstm.registry.versions import ModelRecord, load_records
-from medlstm.report.page import (
-    GroupForecast,
-    LossPoint,
-    ModelCard,
-    NightError,
-    NightReport,
-    RuleRow,
-    TableCounts,
-    render_report,
-)
+from medlstm.report.content import GroupForecast, LossPoint, ModelCard, NightError, NightReport, RuleRow, TableCounts
+from medlstm.report.page import render_report
 from medlstm.sequences.cohort import Cohort, load_cohort
 from medlstm.settings.workspace import Config
 

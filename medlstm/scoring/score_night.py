@@ -20,7 +20,7 @@ from medlstm.sequences.batches import NightlyPoints, Stays, arrange, last_points
 from medlstm.sequences.stay_sequences import StaySequences, input_hashes, load_sequences
 from medlstm.settings.workspace import Config
 from medlstm.training.devices import choose_device, cpu_threads
-from medlstm.training.fit_ensemble import groups_at, within_horizon
+from medlstm.training.known_points import groups_at, within_horizon
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ time the one that arrived later. Cells are dense but held for some stays at a ti
 temporary files that have no name, so that no crash leaves them behind.
 """
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,14 +17,13 @@ import pyarrow.parquet as pq
 
 from medlstm.lake.prefetch import prefetched
 from medlstm.lake.schemas import RETRACTED
+from medlstm.sequences.waiting_rows import CellRows, WaitingRows
 
 _US_PER_HOUR = 3_600_000_000
 _NEVER = np.iinfo(np.int64).min
 _BYTES_PER_CELL = 12
 # Cells of a part take this share of the memory: small enough to stay in caches, large enough to be few.
 _PARTS_IN_MEMORY = 16
-_TYPES = (np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.float32))
-_ROW_BYTES = sum(one.itemsize for one in _TYPES)
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def bin_observations(
     parts = [part for group in groups for part in _parts(plan, group, memory_bytes // _PARTS_IN_MEMORY)]
     place = _Places(plan, parts)
     cells = _Cells(max((int(plan.steps[part].sum()) for part in parts), default=0) * len(plan.variables))
-    with _Waiting(len(parts), memory_bytes // 4, scratch) as waiting:
+    with WaitingRows(len(parts), memory_bytes // 4, scratch) as waiting:
         for batch in prefetched(_batches(partitions), ahead=2):
             for part, rows in place.rows_of(batch):
                 waiting.add(part, rows)
@@ -79,17 +77,6 @@ def _parts(plan: BinningPlan, group: np.ndarray, part_bytes: int) -> list[np.nda
     part = (cells - 1) * _BYTES_PER_CELL // max(part_bytes, 1)
     edges = np.flatnonzero(np.diff(part)) + 1
     return [one for one in np.split(group, edges) if len(one)]
-
-
-class _Rows(NamedTuple):
-    """Rows of one part in the order in which they came: `value` NaN takes the row of that cell and time back."""
-
-    cell: np.ndarray
-    time: np.ndarray
-    value: np.ndarray
-
-    def take(self, rows: np.ndarray) -> "_Rows":
-        return _Rows(self.cell[rows], self.time[rows], self.value[rows])
 
 
 @dataclass(frozen=True)
@@ -183,7 +170,7 @@ class _Places:
         self.end_us = np.append(np.minimum(plan.end_us, last_us), 0)
         self.end_us[self.part < 0] = self.begin_us[self.part < 0]
 
-    def rows_of(self, batch: _Batch) -> Iterator[tuple[int, _Rows]]:
+    def rows_of(self, batch: _Batch) -> Iterator[tuple[int, CellRows]]:
         """(part, rows) for each part that has rows in the batch."""
         known = np.append(self.position.get_indexer(pd.Index(batch.stays)), -1)
         if (self.part[known] < 0).all():
@@ -198,7 +185,7 @@ class _Places:
         part = self.part[rows.stay]
         step = (rows.time - self.first_us[rows.stay]) // self.bin_us
         cell = rows.code * self.cells[part] + self.first_cell[rows.stay] + step
-        yield from _by_part(part, _Rows(cell, rows.time, rows.value))
+        yield from _by_part(part, CellRows(cell, rows.time, rows.value))
 
 
 class _Located(NamedTuple):
@@ -213,7 +200,7 @@ class _Located(NamedTuple):
         return _Located(*(column[rows] for column in self))
 
 
-def _by_part(part: np.ndarray, rows: _Rows) -> Iterator[tuple[int, _Rows]]:
+def _by_part(part: np.ndarray, rows: CellRows) -> Iterator[tuple[int, CellRows]]:
     """Rows of each part, their order kept."""
     if not len(part):
         return
@@ -224,59 +211,6 @@ def _by_part(part: np.ndarray, rows: _Rows) -> Iterator[tuple[int, _Rows]]:
     parts, starts = np.unique(part[order], return_index=True)
     for one, start, end in zip(parts, starts, [*starts[1:], len(order)], strict=True):
         yield int(one), rows.take(order[start:end])
-
-
-class _Waiting:
-    """Rows of each part in the order in which they came, in memory up to a limit and beyond it in temporary files."""
-
-    def __init__(self, parts: int, memory_bytes: int, scratch: Path) -> None:
-        self.memory_bytes = memory_bytes
-        self.scratch = scratch
-        self.held: list[list[_Rows]] = [[] for _ in range(parts)]
-        self.files: list[IO[bytes] | None] = [None] * parts
-        self.lengths: list[list[int]] = [[] for _ in range(parts)]
-        self.taken_back = np.zeros(parts, dtype=bool)
-        self.bytes = 0
-
-    def __enter__(self) -> "_Waiting":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in self.files:
-            if file:
-                file.close()
-
-    def add(self, part: int, rows: _Rows) -> None:
-        self.held[part].append(rows)
-        self.taken_back[part] |= bool(np.isnan(rows.value).any())
-        self.bytes += len(rows.cell) * _ROW_BYTES
-        if self.bytes > self.memory_bytes:
-            self._spill()
-
-    def _spill(self) -> None:
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        for part, held in enumerate(self.held):
-            if not held:
-                continue
-            file = self.files[part] or tempfile.TemporaryFile(dir=self.scratch)  # noqa: SIM115
-            self.files[part] = file
-            for rows in held:
-                file.writelines(np.ascontiguousarray(array).data for array in rows)
-                self.lengths[part].append(len(rows.cell))
-            self.held[part] = []
-        self.bytes = 0
-
-    def take(self, part: int) -> Iterator[_Rows]:
-        """The batches of a part, which are then forgotten."""
-        file = self.files[part]
-        if file:
-            file.seek(0)
-            for length in self.lengths[part]:
-                yield _Rows(*(np.frombuffer(file.read(length * one.itemsize), dtype=one) for one in _TYPES))
-            file.close()
-            self.files[part] = None
-        yield from self.held[part]
-        self.held[part] = []
 
 
 class _Cells:
@@ -295,12 +229,12 @@ class _Cells:
 
 
 def _binned(
-    plan: BinningPlan, part: np.ndarray, batches: Iterator[_Rows], taken_back: bool, room: _Cells
+    plan: BinningPlan, part: np.ndarray, batches: Iterator[CellRows], taken_back: bool, room: _Cells
 ) -> BinnedStays:
     steps = plan.steps[part]
     cells = int(steps.sum())
     values, times = room.emptied(cells * len(plan.variables))
-    kept: list[_Rows] = []
+    kept: list[CellRows] = []
     for rows in batches:
         # Equal times count as newer: a later extract corrects an earlier one, a later row the one before it.
         newer = rows.time >= times[rows.cell]
@@ -318,7 +252,7 @@ def _binned(
     return BinnedStays(part[stay], (seen - first[stay]).astype(np.int32), table[:, seen])
 
 
-def _resolve_taken_back(batches: list[_Rows], values: np.ndarray) -> None:
+def _resolve_taken_back(batches: list[CellRows], values: np.ndarray) -> None:
     """In cells with a row that was taken back: of each time the version that came last counts, then the last time
     whose version is a value."""
     cells = np.unique(np.concatenate([rows.cell[np.isnan(rows.value)] for rows in batches]))

@@ -7,12 +7,11 @@ and in part foreseeable from level and trend. All moments are whole minutes sinc
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
+from medlstm.synthetic.calendar import WARM_UP_DAYS, Calendar
 from medlstm.synthetic.case_mix import (
     DISEASES,
     INTENSIVE_CARE,
@@ -25,9 +24,7 @@ from medlstm.synthetic.case_mix import (
     Variable,
 )
 
-WARM_UP_DAYS = 60
 HISTORY_DAYS = 14
-_MARGIN_DAYS = 90
 _STEP_MINUTES = 180
 _MAX_STAY_DAYS = 56
 _DAY = 1440
@@ -41,27 +38,6 @@ _WANDER_PER_SQRT_DAY = 0.1
 _COMPLICATIONS_PER_DAY = 0.015
 _DEATHS_PER_DAY = 0.008
 _READMISSION_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class Calendar:
-    """Local days from WARM_UP_DAYS before `start` on, by their midnights [days]; where clocks change one is shorter."""
-
-    start: date
-    timezone: str
-    midnights: np.ndarray
-
-    def day(self, minutes: np.ndarray) -> np.ndarray:
-        """The local date of each moment, as days since `start` (negative before it)."""
-        return np.searchsorted(self.midnights, minutes, side="right") - 1 - WARM_UP_DAYS
-
-    def at(self, day: np.ndarray, hours: np.ndarray) -> np.ndarray:
-        """The moment `hours` after the local midnight of each day."""
-        return self.midnights[day + WARM_UP_DAYS] + np.floor(hours * 60).astype(np.int64)
-
-    def weekday(self, day: np.ndarray) -> np.ndarray:
-        """0 for Monday."""
-        return (day + self.start.weekday()) % 7
 
 
 @dataclass(frozen=True)
@@ -93,14 +69,6 @@ class _Severity:
         share = position - step
         log = self.log[stay, step] * (1 - share) + self.log[stay, step + 1] * share
         return np.maximum(1 - log / _FIT_LOG_SEVERITY, _HEALTHIEST)
-
-
-def make_calendar(start: date, days: int, timezone: str) -> Calendar:
-    """The local midnights that a simulation of `days` dates can touch."""
-    zone = ZoneInfo(timezone)
-    dates = (start + timedelta(days=offset) for offset in range(-WARM_UP_DAYS, days + _MARGIN_DAYS))
-    midnights = [int(datetime.combine(day, time(), tzinfo=zone).timestamp()) // 60 for day in dates]
-    return Calendar(start, timezone, np.array(midnights, dtype=np.int64))
 
 
 def simulate_course(calendar: Calendar, days: int, admissions_per_day: float, generator: np.random.Generator) -> Course:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from medlstm.synthetic.calendar import Calendar
 from medlstm.synthetic.case_mix import LABS, VITALS
-from medlstm.synthetic.course import Calendar, Course
+from medlstm.synthetic.course import Course
 
 _UNREADABLE_SIGNS = ("refused", "artefact")
 _UNREADABLE_RESULTS = ("haemolysed", "see report")

@@ -11,7 +11,8 @@ import pandas as pd
 
 from medlstm.errors import MedlstmError
 from medlstm.lake.files import write_bytes
-from medlstm.synthetic.course import make_calendar, simulate_course
+from medlstm.synthetic.calendar import make_calendar
+from medlstm.synthetic.course import simulate_course
 from medlstm.synthetic.feed import Feed, extract_feed
 
 STAYS_FILE = "stays.csv"

@@ -26,15 +26,8 @@ from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import BLEND_PARTS, model_names
 from medlstm.settings.workspace import Config
 from medlstm.training.devices import choose_device
-from medlstm.training.fit_ensemble import (
-    FittedModel,
-    fit_blend,
-    fit_model,
-    groups_at,
-    points_known,
-    split_of,
-    within_horizon,
-)
+from medlstm.training.fit_ensemble import FittedModel, fit_blend, fit_model
+from medlstm.training.known_points import groups_at, points_known, split_of, within_horizon
 
 REFERENCE = "gbm"
 

@@ -16,16 +16,10 @@ from medlstm.models.spec import ModelSpec
 from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, followed_up, nightly_points
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config
-from medlstm.training.fit_ensemble import (
-    FittedModel,
-    OutOfFold,
-    fit_model,
-    groups_at,
-    points_known,
-    split_of,
-    within_horizon,
-)
+from medlstm.training.fit_ensemble import FittedModel, fit_model
 from medlstm.training.fit_member import is_known, targets
+from medlstm.training.known_points import groups_at, points_known, split_of, within_horizon
+from medlstm.training.out_of_fold import OutOfFold
 from medlstm.training.train_loop import Progress
 
 _DAYS_LOOKED_AT = 60

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import safetensors.torch
 import torch
 from joblib import Parallel, delayed
@@ -15,20 +14,16 @@ from torch import nn
 from medlstm.errors import ModelUnavailable
 from medlstm.evaluation.baseline import KaplanMeierBaseline, fit_baseline
 from medlstm.evaluation.conformal_intervals import (
-    GroupWidening,
     Interval,
     calibrate,
-    group_widenings,
-    interval_scores,
 )
-from medlstm.evaluation.subgroups import group_labels
 from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import kaplan_meier, kaplan_meier_median
 from medlstm.models.ensemble import Ensemble, build_member
 from medlstm.models.member import Member
-from medlstm.models.predict import Predictions, predict
+from medlstm.models.predict import predict
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences.batches import NightlyPoints, arrange, died, elapsed_days
+from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config
 from medlstm.training.blend_weights import fit_blend_weights
@@ -36,6 +31,8 @@ from medlstm.training.devices import choose_device, cpu_threads
 from medlstm.training.fit_member import MemberStays, fit_member, is_known, targets
 from medlstm.training.fit_sharpness import fit_sharpness
 from medlstm.training.input_statistics import fit_buffers, fit_spec, set_buffers
+from medlstm.training.known_points import groups_at, split_of, within_horizon
+from medlstm.training.out_of_fold import OutOfFold, predicted_out_of_fold, widenings_of
 from medlstm.training.sizes import Sizes, processes_for, sizes_for
 from medlstm.training.train_loop import EpochLoss, Progress
 from medlstm.training.validation_folds import assign_windows, window_count
@@ -44,21 +41,6 @@ logger = logging.getLogger("medlstm.training")
 
 # Where predictions of some stays are wanted.
 PointsOf = Callable[[StaySequences], NightlyPoints]
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """One member's predictions for the stays that it stopped on and did not train on; `stay` [m] numbers them within
-    the member's, `groups` [m] as of `group_labels`, `died` [m] is 1 or 0, NaN where it is not known. Of those that are
-    `censored` [m] the actual days are known to be no fewer."""
-
-    predictions: Predictions
-    actual_days: np.ndarray
-    elapsed_days: np.ndarray
-    died: np.ndarray
-    stay: np.ndarray
-    groups: pd.DataFrame
-    censored: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -143,33 +125,6 @@ def fit_blend(
     losses = tuple(loss for part in parts for loss in part.losses)
     late = any(part.reached_deadline for part in parts)
     return _finished(plan, network, points_of, config, losses, late, seconds)
-
-
-def split_of(sequences: StaySequences, name: str) -> StaySequences:
-    """The stays of one split."""
-    return sequences.select((sequences.stays["split"] == name).to_numpy())
-
-
-def points_known(
-    points: NightlyPoints, sequences: StaySequences, horizon_days: float | None = None
-) -> NightlyPoints:
-    """The points whose remaining days are known: those of discharged stays and, with a horizon, those of open stays
-    that went on beyond it (left out, the longest stays would be missing). Raises ModelUnavailable where there is none.
-    """
-    known = is_known(points, sequences, horizon_days)
-    if not known.any():
-        raise ModelUnavailable("no discharged stay of a split lasted over a night: wait for more nights")
-    return NightlyPoints(points.stay[known], points.step[known], points.remaining_days[known])
-
-
-def groups_at(points: NightlyPoints, sequences: StaySequences, spec: ModelSpec) -> pd.DataFrame:
-    """The groups of the stay of each point [m]; see `group_labels`."""
-    return group_labels(sequences.stays, spec.categories, spec.numeric).iloc[points.stay].reset_index(drop=True)
-
-
-def within_horizon(days: np.ndarray, spec: ModelSpec) -> np.ndarray:
-    """Days [n] as the model is meant to tell them: no longer than its horizon."""
-    return days if spec.horizon_days is None else np.minimum(days, spec.horizon_days)
 
 
 def _plan(sequences: StaySequences, points_of: PointsOf, config: Config) -> _Plan:
@@ -300,14 +255,14 @@ def _finished(
     asked = points_of(plan.calibration)
     predicted = predict(network, arrange(plan.calibration, spec), asked, plan.device)
     out_of_fold = tuple(
-        _out_of_fold(network.only(position), plan.members[position])
+        predicted_out_of_fold(network.only(position), plan.members[position])
         for position in range(plan.windows)
         if not plan.members[position].validation.sequences.stays["is_open"].all()
     )
     coverage = config.scoring.interval_coverage
     interval = calibrate(
         predicted, within_horizon(asked.remaining_days, spec), elapsed_days(plan.calibration, asked), asked.stay,
-        coverage, _widenings(out_of_fold, coverage), groups_at(asked, plan.calibration, spec),
+        coverage, widenings_of(out_of_fold, coverage), groups_at(asked, plan.calibration, spec),
         ~is_known(asked, plan.calibration, spec.horizon_days),
     )  # fmt: skip
     return FittedModel(
@@ -336,29 +291,3 @@ def _fitted_sharpness(plan: _Plan, network: Ensemble, points_of: PointsOf) -> fl
     return fit_sharpness(
         predicted.remaining, plan.usual_survival.numpy(), wanted.days, wanted.followup_days, points.stay
     )
-
-
-def _out_of_fold(member: Ensemble, stays: MemberStays) -> OutOfFold:
-    sequences = stays.validation.sequences
-    points = stays.validation_points
-    return OutOfFold(
-        predictions=predict(member, stays.validation, points, torch.device("cpu")),
-        actual_days=within_horizon(points.remaining_days, member.spec),
-        elapsed_days=elapsed_days(sequences, points),
-        died=died(sequences.stays)[points.stay],
-        stay=points.stay,
-        groups=groups_at(points, sequences, member.spec),
-        censored=~is_known(points, sequences, member.spec.horizon_days),
-    )
-
-
-def _widenings(out_of_fold: tuple[OutOfFold, ...], coverage: float) -> tuple[GroupWidening, ...]:
-    """From every window's stays, which are different ones in each."""
-    if not out_of_fold:
-        return ()
-    scores = np.concatenate([interval_scores(one.predictions, one.actual_days) for one in out_of_fold])
-    firsts = np.cumsum([0, *(one.stay.max() + 1 for one in out_of_fold[:-1])])
-    stay = np.concatenate([first + one.stay for first, one in zip(firsts, out_of_fold, strict=True)])
-    groups = pd.concat([one.groups for one in out_of_fold], ignore_index=True)
-    censored = np.concatenate([one.censored for one in out_of_fold])
-    return group_widenings(scores, groups, stay, coverage, censored)

@@ -4,7 +4,8 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 
-from medlstm.contracts.raw_to_admitted import validate_date, validate_dates, validation_groups
+from medlstm.contracts.raw_to_admitted import validate_date, validate_dates
+from medlstm.contracts.validation_groups import validation_groups
 from medlstm.ingest.landing_to_raw import ingest_dates, ingest_planned, plan_dates
 from medlstm.lake.files import Workspace
 from medlstm.sequences.build import build_sequences, build_shards, finish_sequences

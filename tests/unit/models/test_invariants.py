@@ -15,7 +15,8 @@ from medlstm.sequences.batches import NightlyPoints, arrange, batches_at, elapse
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import model_names
 from medlstm.settings.workspace import parse_config
-from medlstm.training.fit_ensemble import fit_model, groups_at
+from medlstm.training.fit_ensemble import fit_model
+from medlstm.training.known_points import groups_at
 
 CPU = torch.device("cpu")
 BIN_HOURS = 12

@@ -10,16 +10,8 @@ import pytest
 
 from medlstm.evaluation.subgroups import SubgroupScore
 from medlstm.report import plots
-from medlstm.report.page import (
-    GroupForecast,
-    LossPoint,
-    ModelCard,
-    NightError,
-    NightReport,
-    RuleRow,
-    TableCounts,
-    render_report,
-)
+from medlstm.report.content import GroupForecast, LossPoint, ModelCard, NightError, NightReport, RuleRow, TableCounts
+from medlstm.report.page import render_report
 
 VOID = {"meta", "wbr", "img", "br", "link", "hr", "input"}
 

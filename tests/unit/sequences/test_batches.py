@@ -24,7 +24,7 @@ from medlstm.sequences.batches import (
     shuffled_batches,
 )
 from medlstm.sequences.stay_sequences import StaySequences
-from medlstm.training.fit_ensemble import points_known
+from medlstm.training.known_points import points_known
 
 CUTOFF = datetime(2026, 1, 11, tzinfo=UTC)
 CPU = torch.device("cpu")

@@ -9,7 +9,8 @@ from medlstm.ingest.landing_to_raw import shown_name
 from medlstm.lake.files import Workspace, read_table
 from medlstm.onboarding.replay import replay_physionet2012
 from medlstm.settings.workspace import parse_config
-from medlstm.sources.physionet2012 import read_outcomes, read_records, record_files
+from medlstm.sources.physionet2012 import read_outcomes
+from medlstm.sources.physionet2012_records import read_records, record_files
 from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate
 
 DAY = date(2026, 3, 28)

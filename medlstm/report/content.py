@@ -1,0 +1,118 @@
+"""What one night's page shows: aggregates only, never a stay or a patient."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from medlstm.evaluation.subgroups import SubgroupScore
+
+
+@dataclass(frozen=True)
+class TableCounts:
+    """Rows of one table that arrived for the night, and where they went."""
+
+    table: str
+    rows_in: int
+    admitted: int
+    quarantined: int
+    exact_duplicates: int
+
+    @property
+    def unaccounted(self) -> int:
+        return self.rows_in - self.admitted - self.quarantined - self.exact_duplicates
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """Rows that one contract rule caught; `action` is quarantine, stop or warn."""
+
+    table: str
+    rule: str
+    action: str
+    rows: int
+    description: str
+
+
+@dataclass(frozen=True)
+class GroupForecast:
+    """Open stays of one group (a ward), and how many are expected to end within 24, 48 and 72 hours."""
+
+    group: str
+    open_stays: int
+    leaving_24h: int
+    leaving_48h: int
+    leaving_72h: int
+    median_remaining_days: float
+
+
+@dataclass(frozen=True)
+class NightError:
+    """Error of the predictions of an earlier night, on the stays that have ended since, beside those of the constant
+    median and of the Kaplan-Meier baseline, and beside what the record of the model that scored had promised."""
+
+    as_of: date
+    stays: int
+    mae_days: float
+    median_mae_days: float
+    coverage: float | None
+    baseline_mae_days: float | None = None
+    promised_mae_days: float | None = None
+
+
+@dataclass(frozen=True)
+class LossPoint:
+    """The losses after one epoch."""
+
+    epoch: int
+    training_loss: float
+    validation_loss: float
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The model that scored the night."""
+
+    version: str
+    trained_as_of: date
+    architecture: str
+    head: str
+    parameters: int
+    training_stays: int
+    censored_stays: int
+    validation_mae_days: float
+    median_validation_mae_days: float
+    interval_coverage: float
+    stale: bool
+    note: str
+    test_stays: int
+    test_mae_days: float
+    test_coverage: float
+    subgroups: tuple[SubgroupScore, ...]
+    test_baseline_mae_days: float | None = None
+
+
+@dataclass(frozen=True)
+class NightReport:
+    """All that the page shows: aggregates only, never a stay or a patient.
+
+    `pairs` are (predicted, actual) remaining days of stays that have ended, unlabelled;
+    `interval_coverage` is the nominal share (0.9); `unreadable_files` are (file, reason).
+    """
+
+    hospital_timezone: str
+    as_of: date
+    cutoff: datetime
+    status: str
+    warnings: tuple[str, ...]
+    tables: tuple[TableCounts, ...]
+    rules: tuple[RuleRow, ...]
+    unreadable_files: tuple[tuple[str, str], ...]
+    scored_stays: int
+    group_column: str | None
+    groups: tuple[GroupForecast, ...]
+    nights: tuple[NightError, ...]
+    pairs: tuple[tuple[float, float], ...]
+    interval_coverage: float
+    losses: tuple[LossPoint, ...]
+    model: ModelCard | None
+    top_variables: tuple[tuple[str, float], ...]
+    min_group_size: int

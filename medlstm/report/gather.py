@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from medlstm.contracts.raw_to_admitted import read_contract_reports
-from medlstm.evaluation.metrics import interval_coverage, mean_absolute_error
+from medlstm.evaluation.day_errors import DayErrors
+from medlstm.evaluation.metrics import mean_absolute_error
 from medlstm.ingest.landing_to_raw import read_unreadable_files
 from medlstm.lake.files import Workspace, partition_file, partitions_until, read_table, write_text
 from medlstm.registry.versions import ModelRecord, load_records
@@ -142,14 +143,15 @@ def _night_error(
     constant = "median_remaining_days" if "median_remaining_days" in known else "baseline_remaining_days"
     has_baseline = constant != "baseline_remaining_days" and known["baseline_remaining_days"].notna().all()
     upper = np.where(known["remaining_los_days_upper"].isna(), np.inf, column("remaining_los_days_upper"))
+    errors = DayErrors(column("remaining_los_days"), column("remaining_los_days_lower"), upper, actual)
     return NightError(
         as_of=night,
         stays=len(known),
-        mae_days=mean_absolute_error(column("remaining_los_days"), actual),
+        mae_days=errors.mae_days,
         median_mae_days=mean_absolute_error(column(constant), actual),
         baseline_mae_days=mean_absolute_error(column("baseline_remaining_days"), actual) if has_baseline else None,
         promised_mae_days=promised,
-        coverage=interval_coverage(column("remaining_los_days_lower"), upper, actual),
+        coverage=errors.coverage,
     )
 
 

@@ -6,21 +6,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import numpy as np
-import pandas as pd
 
 from medlstm.errors import MedlstmError, ModelUnavailable
-from medlstm.evaluation.metrics import (
-    interval_coverage,
-    interval_width,
-    los_kappa,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_log_error,
-    paired_bootstrap,
-    r_squared,
-    root_mean_squared_error,
-)
-from medlstm.models.predict import Predictions, predict
+from medlstm.evaluation.day_errors import DayErrors
+from medlstm.evaluation.metrics import paired_bootstrap
+from medlstm.models.predict import predict
 from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, followed_up, nightly_points
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import BLEND_PARTS, model_names
@@ -74,10 +64,7 @@ class _Judged:
     """A fitted model with what it says at the test points."""
 
     model: FittedModel
-    predictions: Predictions
-    actual: np.ndarray
-    elapsed: np.ndarray
-    groups: pd.DataFrame
+    errors: DayErrors
     seconds: float
 
 
@@ -107,7 +94,7 @@ def compare_models(
         judged[name] = _judge(fitted[name], test, asked, config)
         if on_model:
             on_model(done, len(chosen))
-    reference = _errors(judged[REFERENCE])
+    reference = judged[REFERENCE].errors.absolute
     scores = [_scores(name, one, reference, asked.stay) for name, one in judged.items()]
     return Comparison(
         as_of=as_of,
@@ -147,28 +134,23 @@ def _judge(model: FittedModel, test: StaySequences, asked: NightlyPoints, config
     predictions = predict(model.network, arrange(test, model.spec), asked, choose_device(config.training.device))
     seconds = time.monotonic() - started
     actual = within_horizon(asked.remaining_days, model.spec)
-    groups = groups_at(asked, test, model.spec)
-    return _Judged(model, predictions, actual, elapsed_days(test, asked), groups, seconds)
-
-
-def _errors(judged: _Judged) -> np.ndarray:
-    return np.abs(judged.predictions.days - judged.actual)
+    bounds = model.interval.bounds(predictions, elapsed_days(test, asked), groups_at(asked, test, model.spec))
+    return _Judged(model, DayErrors(predictions.days, *bounds, actual, predictions.mean_days()), seconds)
 
 
 def _scores(name: str, judged: _Judged, reference: np.ndarray, stay: np.ndarray) -> ModelScores:
-    days, mean, actual = judged.predictions.days, judged.predictions.mean_days(), judged.actual
-    lower, upper = judged.model.interval.bounds(judged.predictions, judged.elapsed, judged.groups)
-    difference = paired_bootstrap(_errors(judged), reference, stay)
+    errors = judged.errors
+    difference = paired_bootstrap(errors.absolute, reference, stay)
     return ModelScores(
         name=name,
-        mae_days=mean_absolute_error(days, actual),
-        rmse_days=root_mean_squared_error(mean, actual),
-        msle=mean_squared_log_error(days, actual),
-        mape=mean_absolute_percentage_error(days, actual),
-        r2=r_squared(mean, actual),
-        kappa=los_kappa(days, actual),
-        coverage=interval_coverage(lower, upper, actual),
-        width_days=interval_width(lower, upper),
+        mae_days=errors.mae_days,
+        rmse_days=errors.rmse_days,
+        msle=errors.msle,
+        mape=errors.mape,
+        r2=errors.r2,
+        kappa=errors.kappa,
+        coverage=errors.coverage,
+        width_days=errors.width_days,
         seconds_train=round(judged.model.seconds, 3),
         seconds_score=round(judged.seconds, 3),
         difference_days=difference[0],

@@ -9,7 +9,8 @@ import torch
 from medlstm.errors import ModelUnavailable
 from medlstm.evaluation.baseline import KaplanMeierBaseline
 from medlstm.evaluation.conformal_intervals import Interval
-from medlstm.evaluation.metrics import interval_coverage, mean_absolute_error
+from medlstm.evaluation.day_errors import DayErrors
+from medlstm.evaluation.metrics import mean_absolute_error
 from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
 from medlstm.models.predict import Predictions, predict
 from medlstm.models.spec import ModelSpec
@@ -121,20 +122,18 @@ def evaluate(
     points = points_known(points, test, spec.horizon_days)
     actual = within_horizon(points.remaining_days, spec)
     elapsed, groups = elapsed_days(test, points), groups_at(points, test, spec)
-    lower, upper = interval.bounds(predicted, elapsed, groups)
-    whole = _evaluation(predicted, actual, points.stay, (lower, upper), baseline_median_days)
-    errors = np.abs(predicted.days - actual)
-    held = (lower <= actual) & (actual <= upper)
+    errors = DayErrors(predicted.days, *interval.bounds(predicted, elapsed, groups), actual)
+    whole = _evaluation(errors, points.stay, baseline_median_days)
     constant = np.full(len(answers.days), baseline_median_days)
     return replace(
         whole,
         promised_mae_days=promised,
-        mae_days_ended_within=_ended_within(errors, actual),
+        mae_days_ended_within=_ended_within(errors.absolute, actual),
         restricted_mae_days=float(wanted.restricted_error(answers.days).mean()),
         restricted_median_mae_days=float(wanted.restricted_error(constant).mean()),
         restricted_baseline_mae_days=None if usual is None else float(wanted.restricted_error(usual).mean()),
         baseline_mae_days=None if usual is None else mean_absolute_error(usual[known], actual),
-        subgroups=score_subgroups(groups, points.stay, elapsed, errors, held),
+        subgroups=score_subgroups(groups, points.stay, elapsed, errors.absolute, errors.held),
     )
 
 
@@ -172,16 +171,15 @@ def _judge_window(fitted: FittedModel, one: OutOfFold) -> Evaluation:
     known = np.flatnonzero(~one.censored)
     predicted = one.predictions.at(known)
     bounds = fitted.interval.bounds(predicted, one.elapsed_days[known], one.groups.iloc[known])
-    return _evaluation(predicted, one.actual_days[known], one.stay[known], bounds, fitted.baseline_median_days)
+    errors = DayErrors(predicted.days, *bounds, one.actual_days[known])
+    return _evaluation(errors, one.stay[known], fitted.baseline_median_days)
 
 
-def _evaluation(
-    predicted: Predictions, actual: np.ndarray, stay: np.ndarray, bounds: tuple[np.ndarray, np.ndarray], median: float
-) -> Evaluation:
+def _evaluation(errors: DayErrors, stay: np.ndarray, median: float) -> Evaluation:
     return Evaluation(
         stays=len(np.unique(stay)),
-        points=len(actual),
-        mae_days=mean_absolute_error(predicted.days, actual),
-        median_mae_days=mean_absolute_error(np.full_like(actual, median), actual),
-        coverage=interval_coverage(*bounds, actual),
+        points=len(errors.actual),
+        mae_days=errors.mae_days,
+        median_mae_days=mean_absolute_error(np.full_like(errors.actual, median), errors.actual),
+        coverage=errors.coverage,
     )

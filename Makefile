@@ -25,3 +25,4 @@ test: install lint  ## Run the linter, the type checker and every test
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache

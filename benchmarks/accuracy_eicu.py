@@ -17,8 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from eicu_layout import CAP_HOURS, LabelledHours, points_of, read_folder
-from scores import (
+from threadpoolctl import threadpool_limits
+
+from benchmarks.eicu_layout import CAP_HOURS, LabelledHours, points_of, read_folder
+from benchmarks.results import write
+from benchmarks.scores import (
     Scores,
     assign_inner_splits,
     named,
@@ -27,10 +30,7 @@ from scores import (
     show,
     show_subgroups,
     with_spread,
-    write,
 )
-from threadpoolctl import threadpool_limits
-
 from medlstm.evaluation import metrics
 from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
 from medlstm.models.ensemble import Ensemble

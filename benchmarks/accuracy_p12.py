@@ -18,8 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from physionet2012 import HOURS, read_sets
-from scores import (
+from threadpoolctl import threadpool_limits
+
+from benchmarks.physionet2012 import HOURS, read_sets
+from benchmarks.results import write
+from benchmarks.scores import (
     Scores,
     assign_inner_splits,
     named,
@@ -28,10 +31,7 @@ from scores import (
     show,
     show_subgroups,
     with_spread,
-    write,
 )
-from threadpoolctl import threadpool_limits
-
 from medlstm.evaluation import metrics
 from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
 from medlstm.models.ensemble import Ensemble

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scores import write
 
+from benchmarks.results import write
 from medlstm.evaluation import metrics
 from medlstm.lake.files import Workspace, partition_dates, partition_file, read_table
 from medlstm.models.distribution import RemainingStay

@@ -16,11 +16,12 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from accuracy_p12 import FEATURES, at_48_hours, bounds_at_48_hours, predict_at_48_hours
-from physionet2012 import HOURS, read_sets
-from scores import assign_inner_splits, saved_and_loaded, settings, show, write
 from threadpoolctl import threadpool_limits
 
+from benchmarks.accuracy_p12 import FEATURES, at_48_hours, bounds_at_48_hours, predict_at_48_hours
+from benchmarks.physionet2012 import HOURS, read_sets
+from benchmarks.results import write
+from benchmarks.scores import assign_inner_splits, saved_and_loaded, settings, show
 from medlstm.evaluation import metrics
 from medlstm.models.heads import HeadName
 from medlstm.training.fit_ensemble import fit_model

@@ -30,6 +30,7 @@ import polars as pl
 import pyarrow as pa
 
 from benchmarks.machine import folder_bytes, machine_limits
+from benchmarks.results import write
 from medlstm.contracts.raw_to_admitted import validate_date
 from medlstm.ingest.landing_to_raw import ingest_date
 from medlstm.lake.files import Workspace
@@ -172,7 +173,7 @@ def main() -> None:
     arguments = parser.parse_args()
     result = measure(arguments.data, arguments.folder, arguments.repeats)
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+        write(arguments.json, result)
     print(json.dumps(result, indent=1))
 
 

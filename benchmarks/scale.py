@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.machine import folder_bytes, machine_limits
+from benchmarks.results import write
 
 ROWS_PER_DATE = 250_000
 ROWS_PER_STAY = 417
@@ -201,7 +202,7 @@ def main() -> None:
         result["time_per_row_ratio"] = runs[0]["rows_per_second"] / runs[-1]["rows_per_second"]
     result["bars"] = {name: _holds(name, result[name]) for name in BARS if name in result}
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+        write(arguments.json, result)
     print(json.dumps(result, indent=1))
 
 

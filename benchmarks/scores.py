@@ -1,7 +1,6 @@
 """What both accuracy benchmarks share: settings, models that went through their files, rows of results, printing."""
 
 import hashlib
-import json
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -69,22 +68,6 @@ def with_spread(whole: Scores, members: list[Scores]) -> Scores:
             row[f"{name}_sd"] = float(single.std(ddof=1)) if len(single) > 1 else 0.0
             row[f"{name}_one_seed"] = float(single.mean())
     return row
-
-
-def write(path: Path, result: dict[str, Any]) -> None:
-    """One JSON object; what has no value is null."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_plain(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value
 
 
 def show(result: dict[str, Any], columns: list[str]) -> None:

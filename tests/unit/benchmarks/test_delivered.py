@@ -1,14 +1,9 @@
-import sys
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
-
-from delivered import Said, discharges, points_with_truth, reliability, scores
-
+from benchmarks.delivered import Said, discharges, points_with_truth, reliability, scores
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import parse_config
 

@@ -1,15 +1,10 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
-
-from accuracy_eicu import assign_folds, features_of, hours_of
-from eicu_layout import points_of, read_folder
-from physionet2012 import read_sets
+from benchmarks.accuracy_eicu import assign_folds, features_of, hours_of
+from benchmarks.eicu_layout import points_of, read_folder
+from benchmarks.physionet2012 import read_sets
 
 
 def _record(number, rows):

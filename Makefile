@@ -1,11 +1,12 @@
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+WORKERS ?= 2
 
-.PHONY: help install demo test lint
+.PHONY: help install demo test test-unit test-flows test-acceptance test-faults lint
 
 help:  ## Show what each target does
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 install: $(INSTALLED)  ## Make .venv from the lock file with plain pip
 
@@ -19,8 +20,23 @@ demo: install  ## Run a synthetic hospital's nights in ./demo and say where the 
 	rm -rf demo
 	$(VENV)/bin/medlstm demo --workspace demo
 
-test: install lint  ## Run the linter, the type checker and every test
-	$(VENV)/bin/python -m pytest -q
+test: install lint test-unit  ## Run the linter, the type checker and every test
+	$(VENV)/bin/python -m pytest -q tests/flows tests/acceptance tests/faults
+
+test-unit: install  ## Run the tests of the rooms, side by side
+	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile tests/unit
+
+test-flows: install  ## Run the flows on a real Prefect server
+	$(VENV)/bin/python -m pytest -q tests/flows
+
+test-acceptance: install  ## Run the installed command as a user does
+	$(VENV)/bin/python -m pytest -q tests/acceptance
+
+test-faults: install  ## Kill nights, fuzz landing folders, watch the network
+	$(VENV)/bin/python -m pytest -q tests/faults
+
+bench-%: install  ## Run one benchmark, with ARGS="…"
+	$(VENV)/bin/python -m benchmarks.$* $(ARGS)
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -68,9 +69,7 @@ def _by_pyarrow(folder, key):
 @pytest.mark.parametrize("read", [_by_pandas, _by_polars, _by_polars_scan, _by_duckdb, _by_pyarrow])
 def test_a_tables_folder_is_one_table_and_its_date_a_date(place, read, table):
     folder, key = place.root / "lake" / table, _key(table)
-    expected = pa.concat_tables(
-        read_table(partition_file(folder, day, key)) for day in partition_dates(folder)
-    )
+    expected = _expected(folder, key)
     assert expected.num_rows
     if table != "quarantine/files":
         assert len(set(expected.column(key).to_pylist())) >= 2
@@ -80,6 +79,11 @@ def test_a_tables_folder_is_one_table_and_its_date_a_date(place, read, table):
     assert _rows(found) == _rows(expected)
     texts = [field.name for field in expected.schema if pa.types.is_string(field.type)]
     assert all(_is_text(found.schema.field(name).type) for name in texts)
+
+
+@cache
+def _expected(folder, key):
+    return pa.concat_tables(read_table(partition_file(folder, day, key)) for day in partition_dates(folder))
 
 
 def _is_text(kind):

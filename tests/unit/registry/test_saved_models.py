@@ -387,10 +387,10 @@ def test_a_contribution_is_the_prediction_less_that_of_a_stay_without_the_input(
         np.testing.assert_allclose(contributions[:, len(VARIABLES) + place], said(stays) - without, atol=2e-5)
     for place in range(len(CATEGORIES)):
         without = np.zeros(len(stays))
-        for code in stays.codes[:, place]:
+        for code, count in zip(*np.unique(stays.codes[:, place], return_counts=True), strict=True):
             codes = stays.codes.copy()
             codes[:, place] = code
-            without += said(replace(stays, codes=codes)) / len(stays)
+            without += said(replace(stays, codes=codes)) * count / len(stays)
         column = len(VARIABLES) + len(NUMERIC) + place
         np.testing.assert_allclose(contributions[:, column], said(stays) - without, atol=2e-5)
 

@@ -113,7 +113,7 @@ def test_same_seed_gives_the_same_weights(trained):
 def test_every_head_and_the_tutorials_classic_learn(trained, head):
     place, _, _ = trained
     classic = {"head": head, "supervise": "last_step", "inputs": "plain", "layers": 2, "members": 2}
-    config = _config(model=classic, training={"min_stays": 20, "optimizer": "adam", "learning_rate": 0.01})
+    config = _config(model=classic, training={"optimizer": "adam", "max_epochs": 6})
     model = train_model(load_sequences(place.sequences(LAST)), config, config.cutoff_instant(LAST))
     assert model.test.mae_days < model.test.median_mae_days
 
@@ -121,7 +121,8 @@ def test_every_head_and_the_tutorials_classic_learn(trained, head):
 @pytest.mark.parametrize("name", ["gru", "ridge", "gbm", "blend", "median"])
 def test_every_kind_of_model_trains_scores_and_comes_back_from_its_file(trained, tmp_path, name):
     place, _, _ = trained
-    config = _config(model={"name": name, "members": 2, "mortality": True, "sharpness": 1.2, "dropout": 0.0})
+    own = {"name": name, "members": 2, "mortality": True, "sharpness": 1.2, "dropout": 0.0}
+    config = _config(model=own, training={"max_epochs": 6})
     sequences = load_sequences(place.sequences(LAST))
     model = train_model(sequences, config, config.cutoff_instant(LAST))
     assert model.test.mae_days < (1.1 if name == "median" else 0.7) * model.test.median_mae_days

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medlstm.contracts.raw_to_admitted import validate_date
+from medlstm.contracts.raw_to_admitted import validate_dates
 from medlstm.errors import MedlstmError
-from medlstm.ingest.landing_to_raw import ingest_date
+from medlstm.ingest.landing_to_raw import ingest_dates
 from medlstm.lake.files import Workspace, partition_file, read_table
 from medlstm.settings.workspace import load_config
 from medlstm.synthetic.case_mix import DISEASES, LABS, VITALS
@@ -39,11 +39,14 @@ def hospital(tmp_path_factory):
     config = load_config(root)
     summary = _simulate(root / "landing")
     place, raw, admitted, reports = Workspace(root), {}, {}, {}
-    for day in (START + timedelta(days=offset) for offset in range(DAYS)):
-        landed = ingest_date(place, day, config)
+    days = [START + timedelta(days=offset) for offset in range(DAYS)]
+    taken_in = list(ingest_dates(place, days, config))
+    # Together: a validation costs as much as half a million rows.
+    for landed, judged in zip(taken_in, validate_dates(place, days, config), strict=True):
         assert not landed.unreadable
         assert not landed.warnings
-        for report in validate_date(place, day, config).reports:
+        day = judged.extract_date
+        for report in judged.reports:
             raw.setdefault(report.table, []).append(_frame(place.raw(report.table), day))
             admitted.setdefault(report.table, []).append(_frame(place.admitted(report.table), day))
             reports.setdefault(report.table, []).append(report)

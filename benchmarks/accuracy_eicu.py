@@ -37,12 +37,13 @@ from medlstm.models.ensemble import Ensemble
 from medlstm.models.predict import Predictions, predict
 from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days
 from medlstm.sequences.stay_sequences import StaySequences
+from medlstm.settings.model_names import BLEND_PARTS
 from medlstm.settings.workspace import Config
 from medlstm.training.fit_ensemble import FittedModel, fit_blend, fit_model
 from medlstm.training.known_points import groups_at
 
 FOLDS = 5
-NAMES = ("lstm", "gbm", "ridge", "median")
+NAMES = (*BLEND_PARTS, "ridge", "median")
 # Hours of one stay are much alike: models on tables and the check for early stopping take every sixth.
 LEARN_EVERY_HOURS = 6
 _GROUP = "group "

@@ -38,6 +38,7 @@ from medlstm.models.ensemble import Ensemble
 from medlstm.models.predict import Predictions, predict
 from medlstm.sequences.batches import NightlyPoints, arrange
 from medlstm.sequences.stay_sequences import StaySequences
+from medlstm.settings.model_names import BLEND_PARTS
 from medlstm.settings.workspace import Config
 from medlstm.training.fit_ensemble import FittedModel, fit_blend, fit_model
 from medlstm.training.known_points import groups_at
@@ -99,7 +100,7 @@ def run(folder: Path, train: list[str], test: list[str], seeds: int) -> dict[str
 
 def fit_all(training: StaySequences, config: Config) -> dict[str, FittedModel]:
     """Every model on the same stays."""
-    names = ("lstm", "gbm", "aft", "ridge", "median")
+    names = (*BLEND_PARTS, "ridge", "median")
     fitted = {name: fit_model(training, at_48_hours, named(config, name)) for name in names}
     fitted["blend"] = fit_blend(fitted, training, at_48_hours, config)
     tutorial = tomllib.loads((files("medlstm.settings") / "examples" / "tutorial.toml").read_text(encoding="utf-8"))

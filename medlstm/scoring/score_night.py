@@ -65,7 +65,10 @@ def _why_none(workspace: Workspace) -> str:
 def score_stays(
     workspace: Workspace, record: ModelRecord, sequences: StaySequences, as_of: date, config: Config, stale: bool
 ) -> pa.Table:
-    """Predictions for open stays, sorted by stay_id; a bound that calibration could not tell is null."""
+    """Predictions for open stays, sorted by stay_id, nobody's where nobody is in a bed; a bound that calibration could
+    not tell is null."""
+    if not len(sequences):
+        return PREDICTIONS_SCHEMA.empty_table()
     spec = record.spec
     network = load_network(workspace, record)
     device = choose_device(config.training.device)

@@ -175,6 +175,22 @@ class Config(Section):
     schedule: ScheduleSection = ScheduleSection()
     execution: ExecutionSection = ExecutionSection()
 
+    @model_validator(mode="after")
+    def _names_fit_each_other(self) -> "Config":
+        """Before anything runs: a name that no other part of the file knows would end a night after its training."""
+        features = [*self.features.numeric, *self.features.categorical]
+        twice = sorted({name for name in features if features.count(name) > 1})
+        if twice:
+            raise ValueError(f"features: {', '.join(twice)} is listed twice; a feature is a number or a category")
+        group = self.scoring.group_column
+        if group is not None and group not in features:
+            listed = ", ".join(features) or "none"
+            raise ValueError(
+                f"scoring.group_column = {group!r} names no feature (features.numeric and features.categorical have: "
+                f"{listed}); list it there, or leave it out"
+            )
+        return self
+
     def cutoff_instant(self, as_of: date) -> datetime:
         """The last instant (exclusive, aware) whose events the night `as_of` may use."""
         zone = ZoneInfo(self.workspace.timezone)
@@ -228,7 +244,9 @@ def _explain(error: ValidationError, origin: str) -> list[str]:
         key = ".".join(location)
         hidden = problem["type"] in ("missing", "model_type", "password_in_file")
         shown = "" if hidden else f" = {_shorten(problem['input'])}"
-        lines.append(f"{origin}: {key}{shown}: {problem['msg']}{_hint(location, problem['type'])}")
+        # Of the file as a whole there is no key, and no value that could be shown.
+        named = f"{key}{shown}: " if key else ""
+        lines.append(f"{origin}: {named}{problem['msg']}{_hint(location, problem['type'])}")
     return lines
 
 

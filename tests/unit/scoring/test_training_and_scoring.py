@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from medlstm.contracts.output_checks import check_predictions
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.lake import schemas as tables
 from medlstm.lake.files import Workspace, partition_file, read_table, write_table
@@ -278,6 +279,17 @@ def test_scoring_writes_bounds_reasons_and_the_same_bytes_twice(trained):
     assert ((frame["remaining_los_days"] <= 1) == (frame["p_discharge_24h"] >= 0.5)).all()
     top = [reasons[0]["variable"] for reasons in frame["reasons"]]
     assert top.count("severity") > 0.5 * len(top)
+
+
+def test_a_night_with_nobody_in_a_bed_scores_nobody(trained, tmp_path):
+    place, config, model = trained
+    other = Workspace(tmp_path)
+    record = save_model(other, model, LAST, promoted=True, note="")
+    nobody = load_sequences(place.sequences(LAST))
+    table = score_stays(other, record, nobody.select(np.zeros(len(nobody), dtype=bool)), LAST, config, stale=False)
+    assert table.num_rows == 0
+    assert table.schema.equals(tables.PREDICTIONS_SCHEMA)
+    check_predictions(table, LAST, config, other.root)
 
 
 def test_a_comparison_leaves_a_plot_and_a_json_beside_the_report(trained):

@@ -24,6 +24,22 @@ def test_unknown_time_unit_is_refused():
         parse_config({"source": source}, {}, "medlstm.toml")
 
 
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"categorical": ["unit"]}, r"^medlstm\.toml: .*scoring\.group_column = 'ward' names no feature .*unit\)"),
+        ({}, r"names no feature .*have: none\)"),
+        ({"categorical": ["ward", "ward"]}, r"^medlstm\.toml: .*ward is listed twice"),
+        ({"numeric": ["ward"], "categorical": ["ward"]}, r"ward is listed twice"),
+    ],
+)
+def test_a_name_that_fits_no_other_is_refused_before_anything_runs(features, message):
+    raw = {"source": SOURCE, "features": features, "scoring": {"group_column": "ward"}}
+    with pytest.raises(ConfigError, match=message) as refused:
+        parse_config(raw, {}, "medlstm.toml")
+    assert "*.csv" not in str(refused.value)
+
+
 def test_unknown_timezone_is_refused():
     with pytest.raises(ConfigError, match=r"workspace\.timezone = 'Mars/Base'"):
         parse_config({"source": SOURCE, "workspace": {"timezone": "Mars/Base"}}, {}, "medlstm.toml")

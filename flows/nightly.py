@@ -152,6 +152,8 @@ def _score(workspace: str, place: Workspace, day: date, night: _Night) -> int:
         night.warnings.append("no model yet, so no stay was scored")
         return 0
     summary = score(workspace, day)
+    if not summary.scored:
+        night.warnings.append("nobody is in a bed, so no stay was scored")
     if summary.stale:
         night.warnings.append(f"stale: a training was due, and {summary.model_version} scored instead")
     return summary.scored

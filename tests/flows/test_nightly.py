@@ -2,6 +2,7 @@ import shutil
 import time
 from datetime import timedelta
 
+import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, LogFilter
@@ -15,6 +16,7 @@ from medlstm.registry.versions import champion
 from .conftest import NIGHT, START
 
 NEXT = NIGHT + timedelta(days=1)
+COLUMNS = ["case_id", "patient_id", "age", "gender", "disease", "bmi", "ward"]
 
 
 def _files(root, *folders):
@@ -115,6 +117,27 @@ def test_an_empty_folder_and_an_unreadable_file_are_warnings_and_the_night_score
     assert summary.unreadable_files == 2
     assert summary.scored > 50
     assert summary.status == "warning"
+
+
+def test_a_night_in_which_everybody_has_left_writes_a_page_of_nobody(workspace):
+    place = Workspace(workspace)
+    in_bed = read_table(partition_file(place.predictions, NIGHT, key="as_of")).column("stay_id").to_pylist()
+    dates = partition_dates(place.admitted("stays"))
+    known = pd.concat([read_table(partition_file(place.admitted("stays"), day)).to_pandas() for day in dates])
+    still_in = known[known["stay_id"].isin(in_bed)].drop_duplicates("stay_id", keep="last")
+    admission = still_in["admitted_at"].dt.tz_convert("Europe/Berlin").dt.strftime("%Y-%m-%dT%H:%M")
+    folder = workspace / "landing" / NEXT.isoformat()
+    shutil.rmtree(folder)
+    folder.mkdir()
+    everybody = still_in.rename(columns={"stay_id": "case_id"})[COLUMNS]
+    gone = everybody.assign(died=False, admission=admission, discharge=f"{NEXT}T20:00")
+    gone.to_csv(folder / "stays.csv", index=False)
+    summary = nightly(str(workspace), NEXT)
+    assert summary.scored == 0
+    assert "nobody is in a bed, so no stay was scored" in summary.warnings
+    assert read_table(partition_file(place.predictions, NEXT, key="as_of")).num_rows == 0
+    page = (workspace / "reports" / NEXT.isoformat() / "index.html").read_text()
+    assert "nobody is in a bed" in page
 
 
 def test_a_contract_stops_the_night_before_anything_is_admitted_and_its_page_says_why(workspace):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from medlstm.models.distribution import RemainingStay, kaplan_meier
+from medlstm.models.distribution import RemainingStay, kaplan_meier, mean_days_beyond
 
 _EDGES = 200
 _FEWEST_DISCHARGED = 30
@@ -67,7 +67,7 @@ def fit_baseline(stays: pd.DataFrame, group_column: str | None) -> KaplanMeierBa
                 survival = _group_survival(days[inside], censored[inside], edges, pooled)
                 groups.append(GroupCurve(name, discharged, tuple(survival.tolist())))
     return KaplanMeierBaseline(
-        group_column, tuple(edges.tolist()), _tail_days(days, censored, edges[-1]), tuple(pooled.tolist()),
+        group_column, tuple(edges.tolist()), mean_days_beyond(edges[-1], days, censored), tuple(pooled.tolist()),
         tuple(groups),
     )  # fmt: skip
 
@@ -85,13 +85,6 @@ def _edges(days: np.ndarray, censored: np.ndarray) -> np.ndarray:
     if len(ends) > _EDGES:
         ends = np.unique(np.quantile(ends, np.linspace(0, 1, _EDGES), method="inverted_cdf"))
     return np.array([0.0, *(ends if len(ends) else [1.0])])
-
-
-def _tail_days(days: np.ndarray, censored: np.ndarray, last: float) -> float:
-    """The mean time beyond the last edge at a constant hazard: time at risk by discharges, open stays included."""
-    beyond = days > last
-    discharged = int((beyond & ~censored).sum())
-    return float((days[beyond] - last).sum() / discharged) if discharged else 1.0
 
 
 def _group_survival(days: np.ndarray, censored: np.ndarray, edges: np.ndarray, pooled: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ class RemainingStay:
             raise ValueError(f"survival {self.survival.shape} does not fit {len(self.edges_days)} edges")
 
     def at(self, rows: np.ndarray) -> "RemainingStay":
-        """Some of the predictions [k]."""
+        """Some of the predictions, by their places or a mask."""
         return RemainingStay(self.edges_days, self.tail_days, self.survival[rows])
 
     def median(self) -> np.ndarray:
@@ -130,9 +130,15 @@ def fit_edges(
         return (*kept, float(horizon_days)), 0.0
     if len(kept) == 1:
         kept.append(max(float(values[-1]), _NARROWEST_BIN_DAYS))
-    beyond = days > kept[-1]
-    ends = int((beyond & ended).sum())
-    return tuple(kept), float((days[beyond] - kept[-1]).sum() / ends) if ends else 1.0
+    return tuple(kept), mean_days_beyond(kept[-1], days, ~ended)
+
+
+def mean_days_beyond(last: float, days: np.ndarray, censored: np.ndarray) -> float:
+    """The mean time beyond the last edge at a constant hazard, from times [n], some of them censored [n]: time at risk
+    by ends; 1 where nothing ended there."""
+    beyond = days > last
+    ends = int((beyond & ~censored).sum())
+    return float((days[beyond] - last).sum() / ends) if ends else 1.0
 
 
 def kaplan_meier(days: np.ndarray, censored: np.ndarray, edges_days: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ class Predictions:
         return self.days if self.remaining is None else self.remaining.mean()
 
     def at(self, rows: np.ndarray) -> "Predictions":
-        """What is said at some of the points [k]."""
+        """What is said at some of the points, by their places or a mask."""
         return Predictions(
             self.days[rows],
             None if self.remaining is None else self.remaining.at(rows),

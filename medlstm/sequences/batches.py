@@ -44,12 +44,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Stays:
-    """Sequences arranged for one model: its variables, its statics as numbers and codes, row boundaries."""
+    """Sequences arranged for one model: its variables, its statics as numbers and codes, row boundaries; and of each
+    stay `followup_hours` and `died`, which every batch takes from."""
 
     sequences: StaySequences
     numeric: np.ndarray
     codes: np.ndarray
     boundaries: np.ndarray
+    followup_hours: np.ndarray
+    died: np.ndarray
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -90,7 +93,8 @@ def arrange(sequences: StaySequences, spec: InputNames) -> Stays:
     for column, (name, known) in enumerate(spec.categories.items()):
         if name in frame:
             codes[:, column] = pd.Index(known).get_indexer(pd.Index(frame[name]))
-    return Stays(arranged, numeric, codes, np.searchsorted(arranged.stay, np.arange(len(frame) + 1)))
+    boundaries = np.searchsorted(arranged.stay, np.arange(len(frame) + 1))
+    return Stays(arranged, numeric, codes, boundaries, followup_hours(arranged), died(frame))
 
 
 def collate(stays: Stays, index: np.ndarray, device: torch.device) -> Batch:
@@ -113,9 +117,9 @@ def collate(stays: Stays, index: np.ndarray, device: torch.device) -> Batch:
         elapsed.astype(np.float32),
         ((duration - elapsed) / 24).astype(np.float32),
         censored.copy(),
-        ((followup_hours(source)[index, None] - elapsed) / 24).astype(np.float32),
+        ((stays.followup_hours[index, None] - elapsed) / 24).astype(np.float32),
         steps,
-        died(source.stays).astype(np.float32)[index],
+        stays.died[index].astype(np.float32),
     )
     return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
 

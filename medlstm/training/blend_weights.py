@@ -9,7 +9,7 @@ import torch
 from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import RemainingStay
 from medlstm.models.member import Member
-from medlstm.models.predict import Predictions, predict
+from medlstm.models.predict import predict
 from medlstm.training.fit_member import MemberStays, Targets, targets
 
 _STEPS = 20
@@ -44,14 +44,35 @@ def drawn_to(usual: np.ndarray, best: np.ndarray, stays: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Said:
-    parts: list[Predictions]
+    """What each of k parts said at m points: days [k, m], survival [k, m, E] and risk [k, m] where all give them."""
+
+    days: np.ndarray
+    survival: np.ndarray | None
+    risk: np.ndarray | None
     wanted: Targets
+    edges_days: np.ndarray
+    tail_days: float
+
+    def mixed_days(self, shares: np.ndarray) -> np.ndarray:
+        """The point in days [m] of a blend of such shares [k]."""
+        if self.survival is None:
+            return np.tensordot(shares, self.days, axes=1)
+        return RemainingStay(self.edges_days, self.tail_days, np.tensordot(shares, self.survival, axes=1)).median()
 
 
 def _on_validation(blend: BlendMember, own: MemberStays, device: torch.device) -> _Said:
     points = own.validation_points
     parts = [predict(part, own.validation, points, device) for part in blend.each_part()]
-    return _Said(parts, targets(own.validation.sequences, points, blend.spec))
+    curves = [one.remaining.survival for one in parts if one.remaining is not None]
+    risks = [one.mortality for one in parts if one.mortality is not None]
+    return _Said(
+        days=np.stack([one.days for one in parts]),
+        survival=np.stack(curves) if len(curves) == len(parts) else None,
+        risk=np.stack(risks) if len(risks) == len(parts) else None,
+        wanted=targets(own.validation.sequences, points, blend.spec),
+        edges_days=np.array(blend.spec.edges_days),
+        tail_days=blend.spec.tail_days,
+    )
 
 
 def _candidates(parts: int) -> np.ndarray:
@@ -63,29 +84,20 @@ def _candidates(parts: int) -> np.ndarray:
 def _best_for_days(said: list[_Said], parts: int) -> np.ndarray:
     candidates = _candidates(parts)
     errors = [
-        float(np.concatenate([one.wanted.restricted_error(_mixed_days(one.parts, shares)) for one in said]).mean())
+        float(np.concatenate([one.wanted.restricted_error(one.mixed_days(shares)) for one in said]).mean())
         for shares in candidates
     ]
     return candidates[int(np.argmin(errors))]
-
-
-def _mixed_days(parts: list[Predictions], shares: np.ndarray) -> np.ndarray:
-    curves = [one.remaining for one in parts if one.remaining is not None]
-    if len(curves) < len(parts):
-        return np.tensordot(shares, np.stack([one.days for one in parts]), axes=1)
-    survival = np.tensordot(shares, np.stack([one.survival for one in curves]), axes=1)
-    return RemainingStay(curves[0].edges_days, curves[0].tail_days, survival).median()
 
 
 def _best_for_risk(said: list[_Said], usual: np.ndarray) -> np.ndarray:
     """By the likelihood of what became of the stays whose outcome is known."""
     risks, outcomes = [], []
     for one in said:
-        known = ~np.isnan(one.wanted.died)
-        told = [part.mortality[known] for part in one.parts if part.mortality is not None]
-        if len(told) < len(one.parts):
+        if one.risk is None:
             return usual
-        risks.append(np.stack(told))
+        known = ~np.isnan(one.wanted.died)
+        risks.append(one.risk[:, known])
         outcomes.append(one.wanted.died[known] == 1)
     risk, died = np.concatenate(risks, axis=1), np.concatenate(outcomes)
     if not len(died):

@@ -33,9 +33,8 @@ class Evaluation:
 
     Stays that have ended are short ones. The `restricted` errors are of the nights of all test stays, open ones too,
     with what is predicted and what became of it cut at the time of the training (`Targets.restricted_error`): what
-    models are compared by. `promised_mae_days` counts the nights of test stays that are still open too,
-    at the error that the model's own distribution expects, given how long they have gone on: what nights to come are
-    promised.
+    models are compared by. `promised_mae_days` counts the nights of test stays that are still open too, at the error
+    that the model's own distribution expects, given how long they have gone on: what nights to come are promised.
     """
 
     stays: int
@@ -111,17 +110,14 @@ def evaluate(
 ) -> Evaluation:
     """MAE in days of the answers at the points beside the constant median's and the baseline's, and the coverage of the
     intervals, where the remaining days are known and in groups of the stays; and what is promised, from all points."""
-    promised = _promised_mae_days(answers, spec, test, points)
-    wanted = targets(test, points, spec)
+    wanted, elapsed = targets(test, points, spec), elapsed_days(test, points)
+    known = is_known(points, test, spec.horizon_days)
+    promised = _promised_mae_days(answers, wanted.days, known)
     usual = None
     if baseline is not None:
-        remaining = baseline.remaining(test.stays.iloc[points.stay], elapsed_days(test, points))
-        usual = within_horizon(remaining.median(), spec)
-    known = np.flatnonzero(is_known(points, test, spec.horizon_days))
-    predicted = answers.at(known)
-    points = points_known(points, test, spec.horizon_days)
-    actual = within_horizon(points.remaining_days, spec)
-    elapsed, groups = elapsed_days(test, points), groups_at(points, test, spec)
+        usual = within_horizon(baseline.remaining(test.stays.iloc[points.stay], elapsed).median(), spec)
+    points, elapsed = points_known(points, test, spec.horizon_days), elapsed[known]
+    predicted, actual, groups = answers.at(known), wanted.days[known], groups_at(points, test, spec)
     errors = DayErrors(predicted.days, *interval.bounds(predicted, elapsed, groups), actual)
     whole = _evaluation(errors, points.stay, baseline_median_days)
     constant = np.full(len(answers.days), baseline_median_days)
@@ -142,14 +138,11 @@ def _ended_within(errors: np.ndarray, actual_days: np.ndarray) -> tuple[float | 
     return tuple(float(errors[inside].mean()) if inside.any() else None for inside in within)
 
 
-def _promised_mae_days(
-    answers: Predictions, spec: ModelSpec, test: StaySequences, points: NightlyPoints
-) -> float | None:
-    """None of a model that gives no distribution, which cannot tell what it expects of open stays."""
+def _promised_mae_days(answers: Predictions, so_far: np.ndarray, known: np.ndarray) -> float | None:
+    """From the days [m] that remained, of some points not `known` [m] but so far. None of a model that gives no
+    distribution, which cannot tell what it expects of open stays."""
     if answers.remaining is None:
         return None
-    so_far = within_horizon(points.remaining_days, spec)
-    known = is_known(points, test, spec.horizon_days)
     expected = answers.remaining.after(so_far).expected_error(answers.days - so_far)
     return float(np.where(known, np.abs(answers.days - so_far), expected).mean())
 
@@ -168,7 +161,7 @@ def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:
 
 
 def _judge_window(fitted: FittedModel, one: OutOfFold) -> Evaluation:
-    known = np.flatnonzero(~one.censored)
+    known = ~one.censored
     predicted = one.predictions.at(known)
     bounds = fitted.interval.bounds(predicted, one.elapsed_days[known], one.groups.iloc[known])
     errors = DayErrors(predicted.days, *bounds, one.actual_days[known])

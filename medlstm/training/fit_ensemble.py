@@ -13,17 +13,14 @@ from torch import nn
 
 from medlstm.errors import ModelUnavailable
 from medlstm.evaluation.baseline import KaplanMeierBaseline, fit_baseline
-from medlstm.evaluation.conformal_intervals import (
-    Interval,
-    calibrate,
-)
+from medlstm.evaluation.conformal_intervals import Interval, calibrate
 from medlstm.models.blending import BlendMember
 from medlstm.models.distribution import kaplan_meier, kaplan_meier_median
 from medlstm.models.ensemble import Ensemble, build_member
 from medlstm.models.member import Member
 from medlstm.models.predict import predict
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days
+from medlstm.sequences.batches import NightlyPoints, Stays, arrange, elapsed_days
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config
 from medlstm.training.blend_weights import fit_blend_weights
@@ -47,8 +44,8 @@ PointsOf = Callable[[StaySequences], NightlyPoints]
 class FittedModel:
     """A fitted network on the CPU with its intervals, and what is known of its errors from training alone.
 
-    `baseline_median_days` is the constant that a prediction has to beat: the median remaining days at the points
-    of discharged training stays; `baseline` is what it should beat, and knows more. `seconds` is the time that the
+    `baseline_median_days` is the constant that a prediction has to beat: the product-limit median of the remaining days
+    at the points of training stays; `baseline` is what it should beat, and knows more. `seconds` is the time that the
     members took.
     """
 
@@ -249,11 +246,12 @@ def _finished(
     seconds: float,
 ) -> FittedModel:
     """Sharpen, calibrate, and judge each window's stays by the member that did not train on them."""
+    stays, asked = arrange(plan.calibration, plan.design.spec), points_of(plan.calibration)
     if config.model.sharpness is None:
-        network.spec = plan.design.spec.model_copy(update={"sharpness": _fitted_sharpness(plan, network, points_of)})
+        sharpness = _fitted_sharpness(plan, network, stays, asked)
+        network.spec = plan.design.spec.model_copy(update={"sharpness": sharpness})
     spec = network.spec
-    asked = points_of(plan.calibration)
-    predicted = predict(network, arrange(plan.calibration, spec), asked, plan.device)
+    predicted = predict(network, stays, asked, plan.device)
     out_of_fold = tuple(
         predicted_out_of_fold(network.only(position), plan.members[position])
         for position in range(plan.windows)
@@ -281,9 +279,8 @@ def _finished(
     )
 
 
-def _fitted_sharpness(plan: _Plan, network: Ensemble, points_of: PointsOf) -> float:
+def _fitted_sharpness(plan: _Plan, network: Ensemble, stays: Stays, points: NightlyPoints) -> float:
     """From calibration stays, open ones included: the only ones that no member was trained on."""
-    stays, points = arrange(plan.calibration, plan.design.spec), points_of(plan.calibration)
     predicted = predict(network, stays, points, plan.device)
     if predicted.remaining is None:
         return 1.0

@@ -11,14 +11,7 @@ from medlstm.models.member import Member
 from medlstm.models.spec import ModelSpec
 from medlstm.models.step_network import StepNetwork
 from medlstm.models.table_member import TableMember, TableRows
-from medlstm.sequences.batches import (
-    NightlyPoints,
-    Stays,
-    batches_at,
-    died,
-    elapsed_days,
-    followup_hours,
-)
+from medlstm.sequences.batches import NightlyPoints, Stays, batches_at, died, elapsed_days, followup_hours
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config, TrainingSection
 from medlstm.training.sizes import Sizes

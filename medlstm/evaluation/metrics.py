@@ -113,8 +113,12 @@ def paired_bootstrap(
     total = np.bincount(member, weights=errors - reference_errors)
     size = np.bincount(member)
     generator = np.random.default_rng(seed)
-    weights = generator.multinomial(len(size), np.full(len(size), 1 / len(size)), size=draws)
-    means = (weights @ total) / np.maximum(weights @ size, 1)
+    share = np.full(len(size), 1 / len(size))
+    # One draw at a time: all of them at once would hold draws x groups numbers.
+    means = np.empty(draws)
+    for draw in range(draws):
+        weights = generator.multinomial(len(size), share)
+        means[draw] = (weights @ total) / max(weights @ size, 1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(total.sum() / size.sum()), float(low), float(high)
 

@@ -5,15 +5,17 @@ from datetime import date
 
 from medlstm.contracts.output_checks import check_sequences
 from medlstm.errors import MedlstmError, ModelUnavailable
+from medlstm.evaluation.metrics import paired_bootstrap
 from medlstm.lake.files import Workspace
 from medlstm.models.predict import predict
-from medlstm.registry.promotion import decide
+from medlstm.registry.promotion import Champion, decide
 from medlstm.registry.versions import champion, load_network, save_model
 from medlstm.sequences.batches import arrange
 from medlstm.sequences.stay_sequences import load_sequences, stored_scope
 from medlstm.settings.workspace import Config
 from medlstm.training.devices import choose_device, cpu_threads
 from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel, evaluate, train_model
+from medlstm.training.fit_member import targets
 from medlstm.training.train_loop import Progress
 
 
@@ -49,7 +51,8 @@ def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Pro
             model = train_model(sequences, config, config.cutoff_instant(as_of), on_epoch)
         except ModelUnavailable as error:
             return TrainSummary(as_of, None, False, str(error))
-        decision = decide(model.test, _judge_champion(workspace, as_of, config, model))
+        judged = _judge_champion(workspace, as_of, config, model)
+        decision = decide(model.test, judged, config.training.promotion_margin_share)
         cut_short = "; training was cut short by training.max_minutes" if model.fitted.reached_deadline else ""
         note = decision.note + cut_short
         record = save_model(workspace, model, as_of, decision.promoted, note)
@@ -59,7 +62,7 @@ def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Pro
     )  # fmt: skip
 
 
-def _judge_champion(workspace: Workspace, as_of: date, config: Config, challenger: TrainedModel) -> Evaluation | None:
+def _judge_champion(workspace: Workspace, as_of: date, config: Config, challenger: TrainedModel) -> Champion | None:
     """The champion on tonight's test split, whose patients it has not seen either: splits never move."""
     record = champion(workspace, as_of)
     if record is None:
@@ -67,6 +70,13 @@ def _judge_champion(workspace: Workspace, as_of: date, config: Config, challenge
     test, points = challenger.test_stays, challenger.test_points
     device = choose_device(config.training.device)
     answers = predict(load_network(workspace, record), arrange(test, record.spec), points, device)
-    return evaluate(
+    evaluation = evaluate(
         answers, record.spec, record.interval, record.baseline_median_days, record.baseline, test, points
+    )
+    wanted = targets(test, points, challenger.fitted.spec)
+    return Champion(
+        evaluation,
+        *paired_bootstrap(
+            wanted.restricted_error(challenger.test_answers.days), wanted.restricted_error(answers.days), points.stay
+        ),
     )

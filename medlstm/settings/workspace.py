@@ -107,11 +107,13 @@ class ModelSection(Section):
 class TrainingSection(Section):
     """`retrain_every_days` counts from the training night of the last model, not from the calendar. `max_epochs`,
     `table_rows` (rows that trees and ridge are fitted on) and `processes` (members that are fitted at a time) follow
-    from the data where they are left out (see `medlstm.training.sizes`)."""
+    from the data where they are left out (see `medlstm.training.sizes`). A challenger may be worse than the champion by
+    `promotion_margin_share` of its error (see `medlstm.registry.promotion`)."""
 
     seed: int = 0
     retrain_every_days: Annotated[int, Field(ge=1, le=3650)] = 7
     min_stays: Annotated[int, Field(ge=10)] = 100
+    promotion_margin_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.002
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.05

@@ -13,7 +13,6 @@ from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.lake import schemas as tables
 from medlstm.lake.files import Workspace, partition_file, read_table, write_table
 from medlstm.models.predict import predict
-from medlstm.registry.promotion import decide
 from medlstm.registry.versions import champion, load_network, load_records, save_model, training_due
 from medlstm.report.comparison import compare_night
 from medlstm.scoring.score_night import score_night, score_stays
@@ -329,25 +328,6 @@ def test_too_few_stays_are_refused_with_the_number(trained):
     config = _config(training={"min_stays": 5000})
     with pytest.raises(ModelUnavailable, match=r"min_stays = 5000"):
         train_model(load_sequences(place.sequences(LAST)), config, config.cutoff_instant(LAST))
-
-
-def test_gate(trained):
-    evaluation = trained[2].test
-    better, worse = replace(evaluation, restricted_mae_days=0.1), replace(evaluation, restricted_mae_days=99.0)
-    assert decide(better, None).promoted
-    assert "NOT beat" in decide(worse, None).note
-    assert decide(worse, None).promoted
-    assert decide(better, evaluation).promoted
-    assert not decide(worse, evaluation).promoted
-    assert not decide(evaluation, better).promoted
-    short = replace(evaluation, restricted_baseline_mae_days=evaluation.restricted_mae_days - 0.01)
-    assert short.restricted_mae_days < short.restricted_median_mae_days
-    assert not decide(short, replace(short, restricted_mae_days=short.restricted_mae_days - 0.005)).promoted
-    assert decide(short, worse).promoted
-    assert "NOT beat the Kaplan-Meier baseline" in decide(short, worse).note
-    assert "Kaplan-Meier" in decide(short, None).note
-    with pytest.raises(ValueError, match="without its error up to what is known"):
-        decide(replace(evaluation, restricted_mae_days=None), None)
 
 
 def test_whoever_takes_all_stays_for_short_ones_wins_on_ended_stays_only(trained):

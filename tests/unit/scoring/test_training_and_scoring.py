@@ -1,17 +1,16 @@
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import torch
 
 from medlstm.contracts.output_checks import check_predictions
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.lake import schemas as tables
-from medlstm.lake.files import Workspace, partition_file, read_table, write_table
+from medlstm.lake.files import Workspace, partition_file, read_table
 from medlstm.models.predict import predict
 from medlstm.registry.versions import champion, load_network, load_records, save_model, training_due
 from medlstm.report.comparison import compare_night
@@ -20,67 +19,19 @@ from medlstm.sequences.batches import NightlyPoints, arrange, followed_up, last_
 from medlstm.sequences.build import build_sequences
 from medlstm.sequences.stay_sequences import load_sequences
 from medlstm.settings.model_names import BLEND_PARTS
-from medlstm.settings.workspace import parse_config
 from medlstm.training.blend_weights import drawn_to
-from medlstm.training.devices import cpu_threads
 from medlstm.training.fit_and_evaluate import train_model
 from medlstm.training.fit_ensemble import fit_blend, fit_model
 from medlstm.training.fit_member import targets
 from medlstm.training.input_statistics import fit_buffers, fit_spec
 from medlstm.training.sizes import sizes_for
 from medlstm.training.validation_folds import assign_windows
-
-START = date(2026, 1, 1)
-LAST = START + timedelta(days=29)
-
-
-def _config(**sections):
-    base = {
-        "source": {"format": "csv", "files": [{"pattern": "*", "table": "stays"}]},
-        "features": {"numeric": ["age"], "categorical": ["ward"]},
-        "sequences": {"bin_hours": 6, "shards": 2},
-        "model": {"name": "lstm", "members": 1, "hidden_units": 16, "layers": 1, "dropout": 0.0, "sharpness": 1.0},
-        "training": {"min_stays": 20, "max_epochs": 12, "learning_rate": 0.01, "batch_size": 32},
-    }
-    return parse_config({name: section | sections.get(name, {}) for name, section in base.items()}, {}, "test")
-
-
-def _workspace(root, stays=400):
-    """A lake in which the variable `severity` says at each moment how many days remain, with some noise."""
-    generator = np.random.default_rng(3)
-    place = Workspace(root)
-    stay_rows, observation_rows = {}, {}
-    for index in range(stays):
-        admitted = datetime.combine(START, datetime.min.time()) + timedelta(hours=int(generator.integers(0, 28 * 24)))
-        hours = float(generator.lognormal(4.2, 0.6))
-        discharged = admitted + timedelta(hours=hours)
-        age, ward = float(generator.normal(60, 10)), ("a", "b")[index % 2]
-        known = [(admitted.date(), None)]
-        if discharged.date() <= LAST:
-            known.append((discharged.date(), discharged))
-        for day, end in known:
-            stay_rows.setdefault(day, []).append((f"s{index}", f"p{index}", admitted, end, None, age, ward))
-        for hour in range(0, int(hours), 8):
-            at = admitted + timedelta(hours=hour)
-            if at.date() <= LAST:
-                left = (hours - hour) / 24 + generator.normal(0, 0.3)
-                observation_rows.setdefault(at.date(), []).append((f"s{index}", at, "severity", left))
-    _write(place, "stays", stay_rows, tables.stays_schema(["age"], ["ward"]))
-    _write(place, "observations", observation_rows, tables.OBSERVATIONS_SCHEMA)
-    return place
-
-
-def _write(place, table, by_day, schema):
-    for day, rows in by_day.items():
-        records = [
-            dict(zip(schema.names, (*row, day, "file", index), strict=True)) for index, row in enumerate(rows)
-        ]
-        write_table(pa.Table.from_pylist(records, schema=schema), partition_file(place.admitted(table), day))
+from tests.severity_lake import LAST, START, severity_config, severity_lake, write_days
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    place, config = _workspace(tmp_path_factory.mktemp("lake")), _config()
+    place, config = severity_lake(tmp_path_factory.mktemp("lake")), severity_config()
     build_sequences(place, LAST, config, "all")
     epochs = []
     model = train_model(
@@ -102,7 +53,7 @@ def test_model_beats_the_median_by_far_where_the_answer_is_in_the_data(trained):
 
 def test_same_seed_gives_the_same_weights(trained):
     place, _, _ = trained
-    config = _config(training={"min_stays": 20, "max_epochs": 2})
+    config = severity_config(training={"min_stays": 20, "max_epochs": 2})
     sequences = load_sequences(place.sequences(LAST))
     first, second = (train_model(sequences, config, config.cutoff_instant(LAST)) for _ in range(2))
     for name, weights in first.fitted.network.state_dict().items():
@@ -113,7 +64,7 @@ def test_same_seed_gives_the_same_weights(trained):
 def test_every_head_and_the_tutorials_classic_learn(trained, head):
     place, _, _ = trained
     classic = {"head": head, "supervise": "last_step", "inputs": "plain", "layers": 2, "members": 2}
-    config = _config(model=classic, training={"optimizer": "adam", "max_epochs": 6})
+    config = severity_config(model=classic, training={"optimizer": "adam", "max_epochs": 6})
     model = train_model(load_sequences(place.sequences(LAST)), config, config.cutoff_instant(LAST))
     assert model.test.mae_days < model.test.median_mae_days
 
@@ -122,7 +73,7 @@ def test_every_head_and_the_tutorials_classic_learn(trained, head):
 def test_every_kind_of_model_trains_scores_and_comes_back_from_its_file(trained, tmp_path, name):
     place, _, _ = trained
     own = {"name": name, "members": 2, "mortality": True, "sharpness": 1.2, "dropout": 0.0}
-    config = _config(model=own, training={"max_epochs": 6})
+    config = severity_config(model=own, training={"max_epochs": 6})
     sequences = load_sequences(place.sequences(LAST))
     model = train_model(sequences, config, config.cutoff_instant(LAST))
     assert model.test.mae_days < (1.1 if name == "median" else 0.7) * model.test.median_mae_days
@@ -147,11 +98,11 @@ def test_a_blend_of_two_fitted_models_is_the_blend_trained_as_one(trained):
     sequences = load_sequences(place.sequences(LAST))
 
     def fitted(name):
-        config = _config(model={"name": name, "members": 2}, training={"min_stays": 20, "max_epochs": 3})
+        config = severity_config(model={"name": name, "members": 2}, training={"min_stays": 20, "max_epochs": 3})
         return config, fit_model(sequences, points_of, config)
 
     def points_of(stays):
-        return nightly_points(stays, _config().cutoff_instant(LAST))
+        return nightly_points(stays, severity_config().cutoff_instant(LAST))
 
     parts = {name: fitted(name)[1] for name in BLEND_PARTS}
     config, whole = fitted("blend")
@@ -165,30 +116,6 @@ def test_a_blend_of_two_fitted_models_is_the_blend_trained_as_one(trained):
         assert float(shares.sum()) == pytest.approx(1)
 
 
-def test_members_fitted_side_by_side_are_those_fitted_one_after_the_other(trained):
-    place, _, _ = trained
-    sequences = load_sequences(place.sequences(LAST))
-    told = {1: [], 2: []}
-
-    def fitted(processes):
-        config = _config(
-            model={"name": "blend", "members": 3, "dropout": 0.3, "sharpness": 1.0},
-            training={"min_stays": 20, "max_epochs": 2, "processes": processes},
-        )  # fmt: skip
-        with cpu_threads(1):
-            return fit_model(
-                sequences, lambda stays: nightly_points(stays, config.cutoff_instant(LAST)), config,
-                lambda loss, sizes: told[processes].append((loss, sizes.members)),
-            )  # fmt: skip
-
-    alone, beside = fitted(1), fitted(2)
-    for name, weights in alone.network.state_dict().items():
-        assert weights.equal(beside.network.state_dict()[name]), name
-    assert alone.interval == beside.interval
-    assert told[1] == told[2]
-    assert [loss.member for loss, _ in told[1]] == [0, 0, 1, 1, 2, 2]
-
-
 def test_a_blends_shares_are_the_usual_ones_as_long_as_few_stays_speak_against_them():
     usual = np.array([0.5, 0.3, 0.2])
     assert drawn_to(usual, np.array([1.0, 0, 0]), 0) == pytest.approx(usual)
@@ -200,7 +127,7 @@ def test_a_blends_shares_are_the_usual_ones_as_long_as_few_stays_speak_against_t
 def test_no_validation_calibration_or_test_stay_changes_a_fitted_statistic(trained):
     """Each stay that a member stops on, and every calibration and test stay, is made absurd: no statistic moves."""
     place, _, _ = trained
-    config = _config(model={"members": 2, "name": "gbm"})
+    config = severity_config(model={"members": 2, "name": "gbm"})
     sequences = load_sequences(place.sequences(LAST))
     window = assign_windows(sequences.stays, 2, config.training)
     assert set(window) == {-1, 0, 1}
@@ -233,7 +160,7 @@ def test_no_validation_calibration_or_test_stay_changes_a_fitted_statistic(train
 
 def test_what_any_member_stops_on_is_in_the_statistics_of_none(trained):
     place, _, _ = trained
-    config = _config(model={"members": 2, "name": "median"})
+    config = severity_config(model={"members": 2, "name": "median"})
     sequences = load_sequences(place.sequences(LAST))
     window = assign_windows(sequences.stays, 2, config.training)
 
@@ -325,7 +252,7 @@ def test_training_is_due_by_the_days_since_the_last_one_known_then(trained, tmp_
 
 def test_too_few_stays_are_refused_with_the_number(trained):
     place, _, _ = trained
-    config = _config(training={"min_stays": 5000})
+    config = severity_config(training={"min_stays": 5000})
     with pytest.raises(ModelUnavailable, match=r"min_stays = 5000"):
         train_model(load_sequences(place.sequences(LAST)), config, config.cutoff_instant(LAST))
 
@@ -361,8 +288,9 @@ def test_data_without_observations_is_a_sequence_of_one_step(tmp_path):
         end = None if index % 30 == 0 else moment
         admitted = moment - timedelta(days=1 if end is None else days)
         rows.append((f"s{index}", f"p{index}", admitted, end, None, 50.0, ward))
-    _write(place, "stays", {START: rows}, tables.stays_schema(["age"], ["ward"]))
-    config = _config(sequences={"steps": "single"}, training={"min_stays": 20, "max_epochs": 30, "learning_rate": 0.02})
+    write_days(place, "stays", {START: rows}, tables.stays_schema(["age"], ["ward"]))
+    training = {"min_stays": 20, "max_epochs": 30, "learning_rate": 0.02}
+    config = severity_config(sequences={"steps": "single"}, training=training)
     build_sequences(place, START, config, "all")
     model = train_model(load_sequences(place.sequences(START)), config, config.cutoff_instant(START))
     assert model.test.mae_days < 0.3 * model.test.median_mae_days

@@ -118,7 +118,7 @@ def paired_bootstrap(
     means = np.empty(draws)
     for draw in range(draws):
         weights = generator.multinomial(len(size), share)
-        means[draw] = (weights @ total) / max(weights @ size, 1)
+        means[draw] = float(weights @ total) / float(weights @ size)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(total.sum() / size.sum()), float(low), float(high)
 

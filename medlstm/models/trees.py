@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 _MOST_LEAVES = 62
+_MIN_KNOWN_SHARE = 0.02
 # Leaves of so many trees and rows are looked up at a time.
 _LEAVES_AT_ONCE = 2_000_000
 
@@ -133,3 +134,11 @@ def _arrays(trees: list[_Tree], baseline: float) -> dict[str, Tensor]:
     arrays = {"feature": feature, "threshold": threshold, "missing_left": missing_left, "right_leaves": right_leaves,
               "value": value, "baseline": np.array([baseline])}  # fmt: skip
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def told_apart(features: np.ndarray) -> np.ndarray:
+    """The columns that are known in enough of the rows [n, F] and are not the same in all."""
+    known = ~np.isnan(features)
+    lowest = np.where(known, features, np.inf).min(axis=0)
+    highest = np.where(known, features, -np.inf).max(axis=0)
+    return np.flatnonzero((known.mean(axis=0) >= _MIN_KNOWN_SHARE) & (lowest < highest))

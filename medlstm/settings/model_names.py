@@ -6,7 +6,7 @@ from pathlib import Path
 _FAMILY = Path(__file__).parents[1] / "models" / "family"
 
 # What a blend is made of.
-BLEND_PARTS = ("lstm", "gbm", "aft")
+BLEND_PARTS = ("lstm", "gbm", "aft", "extra_trees")
 
 
 def model_names() -> tuple[str, ...]:

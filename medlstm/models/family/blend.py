@@ -1,12 +1,12 @@
-"""The LSTM, gradient boosting and the accelerated failure time model together, weighed on stays that none was trained
-on."""
+"""The LSTM, gradient boosting, extremely randomised trees and the accelerated failure time model together, weighed on
+stays that none was trained on."""
 
 from medlstm.models.blending import BlendMember
-from medlstm.models.family import aft, gbm, lstm
+from medlstm.models.family import aft, extra_trees, gbm, lstm
 from medlstm.models.member import Part
 from medlstm.models.spec import ModelSpec
 
-_BUILDERS = {"lstm": lstm.build, "gbm": gbm.build, "aft": aft.build}
+_BUILDERS = {"lstm": lstm.build, "gbm": gbm.build, "aft": aft.build, "extra_trees": extra_trees.build}
 
 
 def build(spec: ModelSpec) -> BlendMember:

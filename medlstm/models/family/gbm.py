@@ -14,10 +14,9 @@ from medlstm.models.heads import median_of
 from medlstm.models.member import Prediction
 from medlstm.models.spec import ModelSpec
 from medlstm.models.table_member import FEATURE_DECIMALS, TableMember, TableRows
-from medlstm.models.trees import BoostedTrees
+from medlstm.models.trees import BoostedTrees, told_apart
 
 _MAX_EXPANDED_ROWS = 80_000
-_MIN_KNOWN_SHARE = 0.02
 _RESOLUTION = 10.0**-FEATURE_DECIMALS
 HAZARD_OPTIONS = {
     "learning_rate": 0.1, "max_iter": 90, "max_leaf_nodes": 12, "min_samples_leaf": 40, "l2_regularization": 5.0,
@@ -39,7 +38,7 @@ class GradientBoosting(TableMember):
 
     def fit_rows(self, rows: TableRows, seed: int) -> None:
         features = rows.features.numpy()
-        kept = _told_apart(features)
+        kept = told_apart(features)
         row, bins, ended = expand(rows.days.numpy(), rows.censored.numpy(), np.array(self.spec.edges_days))
         if len(row) > _MAX_EXPANDED_ROWS:
             chosen = np.sort(np.random.default_rng(seed).choice(len(row), _MAX_EXPANDED_ROWS, replace=False))
@@ -59,14 +58,6 @@ class GradientBoosting(TableMember):
         survival = torch.exp(functional.pad(-functional.softplus(logits).cumsum(dim=1), (1, 0)))
         risk = torch.sigmoid(self.risk(features)) if self.risk is not None else None
         return Prediction(median_of(survival, self.spec.edges_days), survival, risk)
-
-
-def _told_apart(features: np.ndarray) -> np.ndarray:
-    """The columns that are known in enough of the rows [n, F] and are not the same in all."""
-    known = ~np.isnan(features)
-    lowest = np.where(known, features, np.inf).min(axis=0)
-    highest = np.where(known, features, -np.inf).max(axis=0)
-    return np.flatnonzero((known.mean(axis=0) >= _MIN_KNOWN_SHARE) & (lowest < highest))
 
 
 def expand(days: np.ndarray, censored: np.ndarray, edges_days: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

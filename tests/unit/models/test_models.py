@@ -77,7 +77,7 @@ def test_accelerated_failure_time_finds_the_weights_though_the_long_stays_are_cu
 
 
 def test_all_named_models_are_there():
-    assert set(model_names()) == {*NETWORKS, "median", "ridge", "aft", "gbm", "blend"}
+    assert set(model_names()) == {*NETWORKS, "median", "ridge", "aft", "gbm", "extra_trees", "blend"}
     with pytest.raises(ValueError, match="known are"):
         build_member(_spec("lsmt"))
 

@@ -32,7 +32,7 @@ from medlstm.training.fit_member import table_rows
 from medlstm.training.sizes import Sizes
 
 NIGHT = date(2026, 3, 1)
-OTHERS = ("median", "ridge", "aft", "gbm", "blend")
+OTHERS = ("median", "ridge", "aft", "gbm", "extra_trees", "blend")
 NETWORKS = ("lstm", "lstm_attention", "cnn_lstm", "rnn", "gru", "mlp", "cnn")
 HEADS = ("hazard", "quantile", "smooth_log", "mse", "mae", "msle")
 # In an order that no sorting gives, with names that a file has to escape.
@@ -94,8 +94,8 @@ def _in_memory(name, head, inputs):
     points, training = _points(stays), parse_config({"source": {"format": "physionet2012"}}, {}, "test").training
     for member in network.each():
         if isinstance(member, BlendMember):
-            member.weights.copy_(torch.tensor([0.3, 0.6, 0.1]))
-            member.mortality_weights.copy_(torch.tensor([0.2, 0.1, 0.7]))
+            member.weights.copy_(torch.tensor([0.3, 0.5, 0.1, 0.1]))
+            member.mortality_weights.copy_(torch.tensor([0.2, 0.1, 0.4, 0.3]))
         for part in member.each_part() if isinstance(member, BlendMember) else (member,):
             if isinstance(part, TableMember):
                 part.fit_rows(table_rows(part, arrange(stays, network.spec), points, training, 5000, 1), 1)
@@ -174,7 +174,7 @@ def test_predicting_leaves_the_network_as_it_was():
         assert one.equal(before[name][1])
 
 
-@pytest.mark.parametrize("name", ["lstm", "gbm", "ridge", "aft", "blend"])
+@pytest.mark.parametrize("name", ["lstm", "gbm", "ridge", "aft", "extra_trees", "blend"])
 def test_features_that_parts_share_are_those_of_each_alone(name, monkeypatch):
     model = _in_memory(name, "hazard", "clinical")
     network, stays = model.fitted.network, arrange(model.test_stays, model.fitted.spec)
@@ -273,7 +273,7 @@ def test_an_old_model_of_one_category_has_only_one_order_and_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "inputs"),
-    [(name, inputs) for name in ("lstm", "gbm", "ridge", "aft", "blend") for inputs in ("clinical", "plain")],
+    [(name, inputs) for name in ("lstm", *OTHERS[1:]) for inputs in ("clinical", "plain")],
 )
 def test_a_contribution_is_the_prediction_less_that_of_a_stay_without_the_input(name, inputs):
     """Each input is hidden in the stays themselves here, and in the computed features there."""

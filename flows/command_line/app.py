@@ -94,14 +94,26 @@ def _write_template(directory: Path, example: Example) -> None:
 
 
 @app.command()
-def inspect(files: Annotated[list[Path], typer.Argument(help="Files as they would land.")]) -> None:
-    """Look at files and print a proposed [source] for medlstm.toml, with what it could not decide; no values."""
-    from medlstm.onboarding.propose_mapping import inspect_files
+def inspect(
+    files: Annotated[list[Path], typer.Argument(help="Files, or folders of files, as they would land.")],
+    try_it: Annotated[bool, typer.Option("--try", help="Take them in, in a folder that is removed after.")] = False,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="With --try: this medlstm.toml in place of the proposal.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="With --try: the night; by default that of the newest row.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at files and print a proposed medlstm.toml with reasons and questions, or what it makes of them."""
+    from flows.command_line.inspection import print_proposal, print_trial
 
-    missing = [path for path in files if not path.is_file()]
-    if missing:
-        raise ConfigError(f"{missing[0]}: no such file")
-    print(inspect_files(files).toml, end="")
+    if not try_it and (settings or as_of or as_json):
+        raise ConfigError("--settings, --as-of and --json belong to --try")
+    if try_it:
+        print_trial(files, settings, date_of(as_of), as_json)
+    else:
+        print_proposal(files)
 
 
 @app.command()

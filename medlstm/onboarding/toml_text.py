@@ -1,10 +1,26 @@
 """Texts as TOML writes them."""
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+Setting: TypeAlias = str | bool | float | Sequence[str] | Mapping[str, "Setting"]
 
 
-def inline_table(pairs: dict[str, str]) -> str:
-    return "{ " + ", ".join(f"{bare_or_quoted(key)} = {quoted(value)}" for key, value in pairs.items()) + " }"
+def written(value: Setting) -> str:
+    """The value on one line: a string, a boolean, a number, an array, an inline table of any of these."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            return quoted(value)
+        case Mapping():
+            pairs = ", ".join(f"{bare_or_quoted(key)} = {written(one)}" for key, one in value.items())
+            return f"{{ {pairs} }}" if pairs else "{}"
+        case _:
+            return f"[{', '.join(map(quoted, value))}]"
 
 
 def bare_or_quoted(name: str) -> str:

@@ -1,0 +1,107 @@
+"""Files that others join: patients to their stays, stays to results that name the patient alone, names to codes."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from medlstm.onboarding.column_kinds import filled
+from medlstm.onboarding.file_kinds import FileKind
+from medlstm.onboarding.file_roles import Sheet
+from medlstm.onboarding.keys_between_files import covered_share, is_unique
+from medlstm.onboarding.proposed_parts import Block, Join, Question, Weight
+from medlstm.onboarding.variable_names import meant_variable
+
+_OF_PATIENTS = ("birth_date", "gender", "age", "died")
+_FEWEST_COVERED = 0.5
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A join with the columns that it gives, why it is proposed, and what is doubtful of it."""
+
+    sheet: Sheet
+    join: Join
+    columns: Mapping[str, str]
+    reason: str
+    questions: tuple[Question, ...] = ()
+
+
+def patients_of(stays: Sheet, others: Sequence[Sheet]) -> Joined | None:
+    """The file that knows sex and birth of the stays' patients: its key tells rows apart and covers theirs best."""
+    if "patient_id" not in stays.roles:
+        return None
+    name = stays.name_of("patient_id")
+    found = []
+    for other in others:
+        given = [role for role in _OF_PATIENTS if role in other.roles and role not in stays.roles]
+        keys = [one.name for one in other.sample.columns if is_unique(other.sample, one.name)]
+        shares = {key: covered_share(stays.sample, name, other.sample, key) for key in keys}
+        key = max(shares, key=lambda one: shares[one], default=None)
+        if given and key and shares[key] > 0:
+            found.append((shares[key], key, other, given))
+    if not found:
+        return None
+    share, key, other, given = max(found, key=lambda one: (one[0], len(one[3])))
+    join = Join(join_name(other.kind), other.kind, {name: key})
+    doubts: tuple[Question, ...] = ()
+    if share < 0.99:
+        doubts = (Question(Weight.LOOK, f"{1 - share:.0%} of the rows have no row in {other.kind.pattern}, and so no "
+                           f"{', '.join(given)}; does each delivery hold every patient of its stays?"),)  # fmt: skip
+    reason = f"{join.name}: {key} of {other.kind.pattern} is different in every row and has {share:.1%} of {name}"
+    return Joined(other, join, {role: f"{join.name}.{other.name_of(role)}" for role in given}, reason, doubts)
+
+
+def labels_of(sheet: Sheet, others: Sequence[Sheet]) -> Joined | None:
+    """For a file whose variables are codes that mean nothing here, the file that names them."""
+    code = sheet.roles["variable"]
+    best: tuple[float, str, str, Sheet] | None = None
+    for other in others:
+        for key in (one.name for one in other.sample.columns if is_unique(other.sample, one.name)):
+            if covered_share(sheet.sample, code.name, other.sample, key) < 0.9:
+                continue
+            for label in (one.name for one in other.sample.columns if one.kind == "text" and one.name != key):
+                texts = filled(other.sample.rows[label]).drop_duplicates()
+                known = sum(meant_variable(one) is not None for one in texts.head(5000))
+                if known and (best is None or known > best[0]):
+                    best = (known, key, label, other)
+    if best is None:
+        return None
+    _, key, named, other = best
+    join = Join(join_name(other.kind), other.kind, {code.name: key})
+    reason = f"{join.name}: {code.name} holds codes, and {other.kind.pattern} has their names in {named}"
+    return Joined(other, join, {"variable": f"{join.name}.{named}"}, reason)
+
+
+def stay_by_patient(sheet: Sheet, stays: Sheet, block: Block) -> Joined | None:
+    """The stay in which a patient's result was taken; None where nothing says when each patient was in."""
+    if not {"patient_id", "stay_id"} <= set(stays.roles) or not {"patient_id", "observed_at"} <= set(sheet.roles):
+        return None
+    mine, theirs = sheet.name_of("patient_id"), stays.name_of("patient_id")
+    on = {mine: theirs}
+    keep = block.settings.get("keep", {})
+    columns = {"stay_id": f"stay.{stays.name_of('stay_id')}"}
+    share = covered_share(sheet.sample, mine, stays.sample, theirs)
+    doubts = []
+    if share < _FEWEST_COVERED:
+        doubts.append(Question(Weight.ROWS, f"{1 - share:.0%} of the rows have a {mine} that {stays.kind.pattern} "
+                                            "does not "
+                               f"have as {theirs}; do the two columns number the same patients?"))  # fmt: skip
+    if {"admitted_at", "discharged_at"} <= set(stays.roles):
+        between = {"time": sheet.name_of("observed_at"), "start": stays.name_of("admitted_at"),
+                   "stop": stays.name_of("discharged_at")}  # fmt: skip
+        doubts.append(Question(Weight.LOOK, "a row belongs to the stay of its patient that holds its time, and rows "
+                                            "of no "
+                               "stay are left over; look at the ledger of --try: is there a column of the stay "
+                               "instead?"))  # fmt: skip
+        reason = f"stay: no column names the stay, and {share:.1%} of {mine} are in {stays.kind.pattern}"
+        return Joined(stays, Join("stay", stays.kind, on, between, keep), columns, reason, tuple(doubts))
+    if not is_unique(stays.sample, theirs):
+        return None
+    reason = f"stay: every patient has one row in {stays.kind.pattern}"
+    return Joined(stays, Join("stay", stays.kind, on, keep=keep), columns, reason, tuple(doubts))
+
+
+def join_name(kind: FileKind) -> str:
+    """A name from the file's, as the settings allow."""
+    stem = kind.pattern.rsplit("/", 1)[-1].split("*")[0].split(".")[0].strip("_-") or "joined"
+    return re.sub(r"[^A-Za-z0-9_]", "_", stem)

@@ -28,8 +28,10 @@ def print_trial(files: Sequence[Path], settings: Path | None, as_of: date | None
     """What the proposal, or the settings given, make of the files. Raises ConfigError where they are not settings."""
     paths = _found(files)
     proposal = None if settings else inspect_files(paths)
-    origin, content = (str(settings), _read(settings)) if settings else ("the "
-                                                                         "proposal", proposal.toml if proposal else "")
+    if proposal and "[[source.files]]" not in proposal.toml and 'format = "csv"' in proposal.toml:
+        raise ConfigError("nothing to try: " + "; ".join(proposal.questions))
+    origin = str(settings) if settings else "the proposal"
+    content = proposal.toml if proposal else _read(settings or Path())
     try:
         config = parse_config(tomllib.loads(content), dict(os.environ), origin)
     except tomllib.TOMLDecodeError as error:
@@ -80,7 +82,8 @@ def _rendered(trial: Trial) -> Iterable[RenderableType]:
                     text_columns=3)  # fmt: skip
     yield (f"A model would see {trial.stays:,} stays, {trial.open_stays:,} of them open; "
            f"{trial.admitted_in_no_stay:,} admitted observations meet no known stay")  # fmt: skip
-    seen = [(one.name, f"{one.observations_per_stay:.1f}", f"{one.stays_share:.0%}", f"{one.median_bin_coverage:.0%}")
+    seen = [(one.name or "(a name that is not in the settings)",
+             f"{one.observations_per_stay:.1f}", f"{one.stays_share:.0%}", f"{one.median_bin_coverage:.0%}")
             for one in trial.variables]  # fmt: skip
     if seen:
         yield table(("variable", "observations a stay", "stays that have it", "bins with it (median)"), seen)

@@ -63,7 +63,10 @@ def _referred_to(sheets: list[Sheet], measurements: list[Sheet]) -> list[Sheet]:
 def _is_part_of(sheet: Sheet, other: Sheet) -> bool:
     """Whether a column beside the file's own key names rows of the other file."""
     key = other.name_of("stay_id")
-    return any(name != sheet.name_of("stay_id") for name in referring_columns(sheet.sample, other.sample, key))
+    referring = set(referring_columns(sheet.sample, other.sample, key))
+    own = {one.name for one in (sheet.roles["stay_id"], *sheet.beside.get("stay_id", ()))
+           if is_unique(sheet.sample, one.name)}  # fmt: skip
+    return bool(referring - own) or bool(referring and own - referring)
 
 
 def _means_the_same(sheet: Sheet, other: Sheet) -> bool:

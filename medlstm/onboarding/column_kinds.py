@@ -25,6 +25,9 @@ _MOST = 0.98
 _FEWEST_TIMES = 0.8
 _LOOKED_AT = 3000
 _CLOCK = r"\d[ T:-]\d{1,2}[:.]\d{2}|T\d{2}|^\d{12,}$"
+_TIME_OF_DAY = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?"
+_DATE_LIKE = r"\d[./:\- T].*\d|\d[A-Za-z]{3}\d"
+_ISO_DAY = r"\d{4}-?\d{2}-?\d{2}"
 _ZONE = r"\d[T ].*(?:Z|z|UTC|[+-]\d{2}(?::?\d{2})?)$"
 _COMMA_DECIMAL = r"^[+-]?(?:\d{1,3}(?:[. ]\d{3})*|\d+),\d+$"
 _WHOLE = r"^[+-]?\d+$"
@@ -59,6 +62,7 @@ class Column:
     other_formats: tuple[str, ...] = ()
     has_zone: bool = False
     is_day: bool = False
+    is_clock: bool = False
     null_texts: tuple[str, ...] = ()
     comparator_share: float = 0.0
     has_point: bool = False
@@ -89,7 +93,8 @@ def describe_column(name: str, texts: pd.Series) -> Column:
                    has_point=bool(looked_at.str.contains(r"^[+-]?\d*\.\d+$").any()))  # fmt: skip
     if share >= _MOST:
         return replace(base, kind="number", fit_share=share)
-    return _as_time(base, looked_at) or replace(base, kind="text")
+    clock = bool(looked_at.str.fullmatch(_TIME_OF_DAY).mean() > _MOST)
+    return (None if clock else _as_time(base, looked_at)) or replace(base, kind="text", is_clock=clock)
 
 
 def _numbers(texts: pd.Series) -> tuple[NumberStyle, float]:
@@ -122,9 +127,10 @@ def _compact_time(texts: pd.Series) -> str | None:
 
 def _as_time(base: Column, texts: pd.Series) -> Column | None:
     """The column with the formats that read most of its texts; None where less than 80 % are times."""
-    if texts.str.contains(r"\d", regex=True).mean() < 0.8:
+    if texts.str.contains(_DATE_LIKE).mean() < _FEWEST_TIMES:
         return None
-    left = texts[parse_timestamps(texts, "UTC").malformed]
+    # A LOINC code such as 2345-7 would pass for a year and a month.
+    left = texts[parse_timestamps(texts, "UTC").malformed | ~texts.str.match(_ISO_DAY)]
     fits = {one: pd.to_datetime(left, format=one, errors="coerce").notna().to_numpy() for one in TIME_FORMATS}
     chosen: list[str] = []
     unread = np.ones(len(left), dtype=bool)

@@ -87,7 +87,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     ),
     "gender": (r"(?:patient|pat|person)*(?:gender|sex|geschlecht|sexe|sexo|geslacht|kon|koen|kjonn)(?:code|name|cd)?",),
     "ward": (
-        r"(?:current|first|last|admission|admit|curr|hospital|nursing|patient|adm|assigned)*(?:ward|department|dept|"
+        r"(?:current|first|last|curr|hospital|nursing|patient|assigned)*(?:ward|department|dept|"
         r"careunit|unittype|nursingunit|unit|station|abteilung|fachabteilung|afdeling|servicio|service|location|clinic|"
         r"avdeling|afdelning)(?:name|code|id|type|desc|description|label|at|kuerzel)*",
     ),
@@ -106,6 +106,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
 # Digits alone may be a date or a number.
 COMPACT_FORMATS = (("%Y%m%d",), ("%Y%m%d%H%M",), ("%Y%m%d%H%M%S",))
 _PLAIN_LETTERS = str.maketrans(dict(zip("äöüßéè", ("ae", "oe", "ue", "ss", "e", "e"), strict=True)))
+_TIMES = ("admitted_at", "discharged_at", "observed_at", "birth_date")
 _COMPILED = {role: tuple(re.compile(one) for one in patterns) for role, patterns in _PATTERNS.items()}
 
 
@@ -132,20 +133,26 @@ def candidates(role: str, columns: Iterable[Column]) -> list[Column]:
 
 
 def _liveliness(role: str, column: Column) -> float:
-    return column.filled_share if role != "value" else column.number_share * column.filled_share
+    if role == "value":
+        return column.number_share * column.filled_share
+    # A time tells more than a day, and a date of birth more than a year.
+    return column.filled_share - (column.kind != "time" if role in _TIMES else 0) - column.is_day
 
 
 def _allowed(role: str, column: Column) -> bool:
     if role in ("stay_id", "patient_id"):
         return column.kind in ("text", "number") or column.time_formats[:1] in COMPACT_FORMATS
     if role in ("admitted_at", "discharged_at"):
-        return column.kind in ("time", "empty") or (column.kind == "text" and bool(_says_time(column.name)))
+        return column.kind in ("time", "empty") or (column.kind == "text" and not column.is_clock)
     if role == "observed_at":
-        return column.kind in ("time", "number", "duration") or (column.kind == "text" and _says_time(column.name))
+        said = column.kind == "text" and _says_time(column.name) and not column.is_clock
+        return said or column.kind in ("time", "number", "duration")
     if role == "value":
         return column.number_share >= 0.3
     if role in ("los", "age"):
         return column.number_share >= 0.5
+    if role == "variable":
+        return column.kind in ("text", "number") and not (column.distinct_share > 0.9 and column.distinct > 20)
     if role == "birth_date":
         return column.kind in ("time", "number")
     if role == "died":

@@ -57,11 +57,11 @@ def sheet_of(kind: FileKind) -> Sheet:
         finder.measured()
         if {"variable", "value", "observed_at"} <= set(finder.roles):
             return finder.sheet(kind, "long")
-    if "admitted_at" not in finder.roles and unique and "observed_at" not in finder.named:
+    if "admitted_at" not in finder.roles and "observed_at" not in finder.named:
         finder.pair()
     if "admitted_at" in finder.roles or "los" in finder.roles:
         return finder.sheet(kind, "stays")
-    if "observed_at" in finder.roles and variable_columns(sample, finder.roles):
+    if "observed_at" in finder.roles and variable_columns(sample, finder.roles) and not finder.is_of_people():
         return finder.sheet(kind, "wide")
     return finder.sheet(kind, "other")
 
@@ -75,6 +75,12 @@ def variable_columns(sample: FileSample, roles: Mapping[str, Column]) -> list[Co
 def _is_measured(column: Column) -> bool:
     meant = meant_variable(column.name) is not None
     return (column.kind == "number" or (meant and column.number_share >= 0.5)) and (meant or not numbers_rows(column))
+
+
+def alternatives(sheet: Sheet, role: str) -> list[Column]:
+    """The columns that would have done as well; days where the role has times are none."""
+    beside = sheet.beside.get(role, ())
+    return [one for one in beside if sheet.roles[role].is_day or not one.is_day]
 
 
 def numbers_rows(column: Column) -> bool:
@@ -159,11 +165,24 @@ class _Finder:
                 self.roles["value"] = numbers[0]
 
     def pair(self) -> None:
-        """A begin and an end by the data: two times that rise in nearly every row."""
+        """A begin and an end by the data: two times that rise in nearly every row of a file whose rows have a key."""
         found = likeliest_pair(self.sample)
-        if found:
-            self.roles["admitted_at"] = self.sample.column(found.start)
-            self.roles["discharged_at"] = self.sample.column(found.stop)
+        if not found:
+            return
+        times = {"admitted_at": self.sample.column(found.start), "discharged_at": self.sample.column(found.stop)}
+        before = {role: one for role, one in self.roles.items() if role != "observed_at"}
+        self.roles = before | times
+        if "stay_id" not in self.roles:
+            self.key()
+        if "stay_id" not in self.roles or not is_unique(self.sample, self.roles["stay_id"].name):
+            self.roles = before
+
+    def is_of_people(self) -> bool:
+        """Whether the file has one row for each patient, whose times and numbers are no measurements."""
+        patient = self.roles.get("patient_id")
+        return bool({"birth_date", "gender"} & set(self.roles)) and bool(patient) and is_unique(
+            self.sample, patient.name if patient else ""
+        )  # fmt: skip
 
 
 _STATICS = ("birth_date", "gender", "ward", "age", "died")

@@ -16,9 +16,10 @@ _TIMES = ("admitted_at", "discharged_at", "observed_at", "birth_date")
 
 @dataclass(frozen=True)
 class FormSettings:
-    """Further keys of a block, and doubts about how its cells are to be read."""
+    """Further keys of a block, what they follow from, and doubts about how its cells are to be read."""
 
     settings: Mapping[str, Any]
+    reasons: tuple[str, ...]
     questions: tuple[Question, ...]
 
 
@@ -49,7 +50,14 @@ def form_settings(block: Block, day_first: bool | None) -> FormSettings:
     formats, doubts = _time_formats(block, day_first)
     if formats:
         settings["time_formats"] = formats
-    return FormSettings(settings, (*questions, *doubts, *_null_questions(used)))
+    return FormSettings(settings, _reasons(sample, used), (*questions, *doubts, *_null_questions(used)))
+
+
+def _reasons(sample: FileSample, used: Sequence[Column]) -> tuple[str, ...]:
+    encoding = sample.text.encoding
+    said = [f"encoding: the file is written in {encoding.upper()}"] if encoding != "utf-8" else []
+    said += [f"{one.name}: {', '.join(one.null_texts)} stands for missing" for one in used if one.null_texts]
+    return tuple(said)
 
 
 def _used(block: Block) -> list[Column]:
@@ -112,6 +120,8 @@ def _time_formats(block: Block, day_first: bool | None) -> tuple[list[str], list
     for one in times + joined:
         formats += chosen_formats(one, day_first)
         questions += _time_questions(one, day_first) if one in times else []
+        if one in times and one.name != block.columns.get("birth_date"):
+            questions += _day_questions(one, block.kind.sample.columns)
     return list(dict.fromkeys(formats)), questions
 
 
@@ -145,11 +155,17 @@ def _time_questions(column: Column, day_first: bool | None) -> list[Question]:
         questions.append(Question(Weight.ROWS, f"{1 - column.fit_share:.1%} of {column.name} are no times, and go to "
                                                "quarantine; "
                                   "what are they?"))  # fmt: skip
-    if column.is_day and "birth" not in column.name.lower():
-        questions.append(Question(Weight.VALUES, f"{column.name} says days without a time of day; is there a column "
-                                                 "that says "
-                                  "the time? The two have to be one column"))  # fmt: skip
     return questions
+
+
+def _day_questions(column: Column, columns: Sequence[Column]) -> list[Question]:
+    """A day without its time, which may stand in another column."""
+    if not column.is_day:
+        return []
+    clocks = [one.name for one in columns if one.is_clock]
+    apart = (f"times of day stand in {', '.join(clocks)}, and no setting puts two columns together: can the export?"
+             if clocks else "is there a column that says the time?")  # fmt: skip
+    return [Question(Weight.VALUES, f"{column.name} says days without a time of day; {apart}")]
 
 
 def _null_questions(used: Sequence[Column]) -> list[Question]:

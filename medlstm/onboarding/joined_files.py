@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from medlstm.onboarding.column_kinds import filled
 from medlstm.onboarding.file_kinds import FileKind
 from medlstm.onboarding.file_roles import Sheet
-from medlstm.onboarding.keys_between_files import covered_share, is_unique
+from medlstm.onboarding.keys_between_files import covered_share, is_unique, referring_columns
 from medlstm.onboarding.proposed_parts import Block, Join, Question, Weight
 from medlstm.onboarding.variable_names import meant_variable
 
@@ -28,27 +28,27 @@ class Joined:
 
 def patients_of(stays: Sheet, others: Sequence[Sheet]) -> Joined | None:
     """The file that knows sex and birth of the stays' patients: its key tells rows apart and covers theirs best."""
-    if "patient_id" not in stays.roles:
-        return None
-    name = stays.name_of("patient_id")
     found = []
     for other in others:
         given = [role for role in _OF_PATIENTS if role in other.roles and role not in stays.roles]
-        keys = [one.name for one in other.sample.columns if is_unique(other.sample, one.name)]
-        shares = {key: covered_share(stays.sample, name, other.sample, key) for key in keys}
-        key = max(shares, key=lambda one: shares[one], default=None)
-        if given and key and shares[key] > 0:
-            found.append((shares[key], key, other, given))
-    if not found:
+        for key in (one.name for one in other.sample.columns if given and is_unique(other.sample, one.name)):
+            if "patient_id" in stays.roles:
+                named = stays.name_of("patient_id")
+                found.append((covered_share(stays.sample, named, other.sample, key), named, key, other, given))
+            else:
+                referring = referring_columns(stays.sample, other.sample, key)
+                found += [(share, name, key, other, given) for name, share in referring.items()]
+    share, name, key, other, given = max(found, key=lambda one: (one[0], len(one[4])), default=(0.0, "", "", stays, []))
+    if not share:
         return None
-    share, key, other, given = max(found, key=lambda one: (one[0], len(one[3])))
     join = Join(join_name(other.kind), other.kind, {name: key})
     doubts: tuple[Question, ...] = ()
     if share < 0.99:
         doubts = (Question(Weight.LOOK, f"{1 - share:.0%} of the rows have no row in {other.kind.pattern}, and so no "
                            f"{', '.join(given)}; does each delivery hold every patient of its stays?"),)  # fmt: skip
     reason = f"{join.name}: {key} of {other.kind.pattern} is different in every row and has {share:.1%} of {name}"
-    return Joined(other, join, {role: f"{join.name}.{other.name_of(role)}" for role in given}, reason, doubts)
+    columns = {"patient_id": name} | {role: f"{join.name}.{other.name_of(role)}" for role in given}
+    return Joined(other, join, columns, reason, doubts)
 
 
 def labels_of(sheet: Sheet, others: Sequence[Sheet]) -> Joined | None:

@@ -17,9 +17,10 @@ OUTPATIENT = frozenset((
     "outpatient", "ambulatory", "amb", "emergency", "emer", "er", "ed", "ae", "urgentcare", "wellness", "virtual", "vr",
     "home", "homehealth", "hh", "field", "fld", "telehealth", "telephone", "officevisit", "office", "clinic", "snf",
     "hospice", "ambulant", "ambulantefall", "notfall", "op", "o", "e", "outpatientvisit", "emergencyroomvisit",
-    "daycase", "ss", "shortstay", "obsenc", "observation", "preadmission", "prenc", "p", "r", "teilstationaer", "vorstationaer",
-    "nachstationaer", "poliklinisch", "externe", "consultation", "9202", "9203", "5083", "581477",
-    "emergencydepartment", "emergencyencounter", "outpatientencounter", "ambulatoryencounter", "dayhospital", "tagesklinik", "laboratory",
+    "daycase", "ss", "shortstay", "obsenc", "observation", "preadmission", "prenc", "p", "r", "teilstationaer",
+    "vorstationaer", "nachstationaer", "poliklinisch", "externe", "consultation", "9202", "9203", "5083", "581477",
+    "emergencydepartment", "emergencyencounter", "outpatientencounter", "ambulatoryencounter", "dayhospital",
+    "tagesklinik", "laboratory",
 ))  # fmt: skip
 RETRACTED = frozenset(("enteredinerror", "deleted", "retracted", "storniert", "voided", "wrong"))
 NOT_HAPPENED = frozenset(("cancelled", "canceled", "planned", "noshow", "booked", "scheduled", "abgesagt", "geplant"))

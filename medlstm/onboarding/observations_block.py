@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from medlstm.onboarding.column_roles import candidates, plain
-from medlstm.onboarding.file_roles import Sheet, variable_columns
+from medlstm.onboarding.file_roles import Sheet, alternatives, variable_columns
 from medlstm.onboarding.joined_files import Joined, labels_of, stay_by_patient
 from medlstm.onboarding.keys_between_files import covered_share, referring_columns, rising_pair
 from medlstm.onboarding.known_words import NOT_HAPPENED, RETRACTED, STATES, share_of, words_of
@@ -46,8 +46,8 @@ def observations_block(
 
 def left_out(sheet: Sheet) -> Question:
     """The first doubt about a file of results that cannot be read."""
-    return Question(Weight.ROWS, f"{sheet.kind.pattern} is left out whole: nothing says to which stay its rows belong; "
-                    "which column names the stay or the patient?")  # fmt: skip
+    return Question(Weight.FIRST, f"{sheet.kind.pattern} is left out whole: nothing says to which stay its rows "
+                    "belong; which column names the stay or the patient?")  # fmt: skip
 
 
 def _stay(sheet: Sheet, homes: Sequence[Home], draft: Draft) -> bool:
@@ -107,7 +107,7 @@ def _shares(sheet: Sheet, homes: Sequence[Home]) -> dict[str, float]:
 
 def _time(sheet: Sheet, homes: Sequence[Home], draft: Draft) -> None:
     time = sheet.roles["observed_at"]
-    for one in sheet.beside.get("observed_at", ()):
+    for one in alternatives(sheet, "observed_at"):
         draft.ask(Weight.LOOK, f"{one.name} could be observed_at as well as {time.name}; which says when it was "
                                "measured?")
     if "observed_at" in sheet.judged:
@@ -122,7 +122,7 @@ def _counted_in(sheet: Sheet, homes: Sequence[Home], stay: str | None) -> str:
     """The unit in which the last measurements of stays lie nearest to their ends; else the one that the name says."""
     time = sheet.roles["observed_at"]
     word = plain(time.name)
-    said = next((unit for unit in _UNITS_HOURS if unit[:-1] in word), None)
+    said = next((unit for unit in _UNITS_HOURS if unit[:-1] in word), "minutes" if "offset" in word else None)
     if said:
         return said
     counted = pd.to_numeric(sheet.sample.rows[time.name], errors="coerce")
@@ -130,8 +130,6 @@ def _counted_in(sheet: Sheet, homes: Sequence[Home], stay: str | None) -> str:
     median_hours = [_median_hours(one) for one in homes]
     usual = next((one for one in median_hours if one), 120.0)
     distance = {unit: abs(np.log(max(last * hours, 1e-9) / (2 * usual))) for unit, hours in _UNITS_HOURS.items()}
-    if "offset" in word:
-        distance.pop("days")
     return min(distance, key=lambda one: distance[one])
 
 

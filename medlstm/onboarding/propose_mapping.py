@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medlstm.onboarding.choose_tables import Tables, choose_tables
 from medlstm.onboarding.file_kinds import file_kinds
-from medlstm.onboarding.file_roles import Sheet, sheet_of
+from medlstm.onboarding.file_roles import Sheet, sheet_of, variable_columns
 from medlstm.onboarding.form_settings import form_settings, is_day_first
 from medlstm.onboarding.known_formats import known_format
 from medlstm.onboarding.observations_block import Home, left_out, observations_block
@@ -39,7 +39,7 @@ def inspect_files(paths: Iterable[Path]) -> Proposal:
 
 def propose(samples: Sequence[FileSample]) -> Proposal:
     """The proposal for files that have been looked at."""
-    problems = [Question(Weight.ROWS, f"{one.name} is left out: {one.problem}") for one in samples if one.problem]
+    problems = [Question(Weight.FIRST, f"{one.name} is left out: {one.problem}") for one in samples if one.problem]
     good = [one for one in samples if not one.problem]
     known = known_format(good)
     if known:
@@ -63,7 +63,7 @@ def _blocks(tables: Tables, stays: Sequence[StaysProposal]) -> tuple[list[Block]
     """The stays, then the measurements; a file that no block and no join reads is named."""
     questions: list[Question] = []
     if not stays:
-        questions.append(Question(Weight.ROWS, "no file looks like stays (an identifier that tells rows apart with an "
+        questions.append(Question(Weight.FIRST, "no file looks like stays (an identifier that tells rows apart with an "
                                   "admission time, or a length of stay); which one has them?"))  # fmt: skip
     homes = [Home(sheet, one.block) for sheet, one in zip(tables.stays, stays, strict=True)]
     joined = [sheet for one in stays for sheet in one.joined]
@@ -81,19 +81,22 @@ def _blocks(tables: Tables, stays: Sequence[StaysProposal]) -> tuple[list[Block]
 
 def _unread(sheet: Sheet) -> Question:
     names = ", ".join(sheet.sample.names())
-    return Question(Weight.ROWS if _has_numbers(sheet) else Weight.LOOK,
+    return Question(Weight.FIRST if _may_be_results(sheet) else Weight.LOOK,
                     f"{sheet.kind.pattern} is left out: its columns ({names}) tell neither stays nor observations, "
                     "and no "
                     "other file needs them; what is it?")  # fmt: skip
 
 
-def _has_numbers(sheet: Sheet) -> bool:
-    return any(one.kind == "time" for one in sheet.sample.columns)
+def _may_be_results(sheet: Sheet) -> bool:
+    return any(one.kind == "time" for one in sheet.sample.columns) and bool(variable_columns(sheet.sample, sheet.roles))
 
 
 def _with_form(block: Block, day_first: bool | None) -> Block:
     form = form_settings(block, day_first)
-    return replace(block, settings={**form.settings, **block.settings}, questions=(*block.questions, *form.questions))
+    return replace(
+        block, settings={**form.settings, **block.settings}, reasons=(*block.reasons, *form.reasons),
+        questions=(*block.questions, *form.questions),
+    )  # fmt: skip
 
 
 def _day_first(samples: Sequence[FileSample]) -> bool | None:

@@ -9,11 +9,13 @@ from medlstm.onboarding.file_kinds import FileKind
 
 
 class Weight(IntEnum):
-    """What is at stake: which stays and results there are; what their values mean; a thing to look at."""
+    """What is at stake: whether outpatients are admitted, or a file of results is left out; rows of a file; what
+    values mean; a thing to look at."""
 
-    ROWS = 0
-    VALUES = 1
-    LOOK = 2
+    FIRST = 0
+    ROWS = 1
+    VALUES = 2
+    LOOK = 3
 
 
 @dataclass(frozen=True)

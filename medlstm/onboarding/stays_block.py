@@ -8,7 +8,7 @@ import numpy as np
 
 from medlstm.onboarding.column_kinds import Column
 from medlstm.onboarding.column_roles import candidates, plain
-from medlstm.onboarding.file_roles import Sheet, numbers_rows
+from medlstm.onboarding.file_roles import Sheet, alternatives, numbers_rows
 from medlstm.onboarding.joined_files import patients_of
 from medlstm.onboarding.keys_between_files import is_unique, rising_pair
 from medlstm.onboarding.known_words import (
@@ -46,13 +46,13 @@ class StaysProposal:
 def stays_block(sheet: Sheet, others: Sequence[Sheet]) -> StaysProposal:
     """The block of stays, with what other files know of their patients."""
     draft = Draft(columns={role: sheet.name_of(role) for role in _ROLES if role in sheet.roles})
+    joined = patients_of(sheet, others)
+    if joined:
+        draft.join(joined.join, joined.columns, joined.reason, joined.questions)
     _identity(sheet, draft)
     _times(sheet, draft)
     _class(sheet, draft)
     _states(sheet, draft)
-    joined = patients_of(sheet, others)
-    if joined:
-        draft.join(joined.join, joined.columns, joined.reason, joined.questions)
     _gender(sheet, joined.sheet if joined else None, draft)
     numeric, categorical = _features(sheet, draft)
     return StaysProposal(draft.block(sheet.kind, "stays"), numeric, categorical, (joined.sheet,) if joined else ())
@@ -72,11 +72,11 @@ def _identity(sheet: Sheet, draft: Draft) -> None:
                   "one stay, or parts of it such as wards?")  # fmt: skip
     if "stay_id" in sheet.judged:
         draft.ask(Weight.LOOK, f"{key} is taken as the stay's identifier because it tells rows apart; is it?")
-    if "patient_id" not in sheet.roles:
+    if "patient_id" not in draft.columns:
         draft.ask(Weight.LOOK, "no column names the patient, so that each stay counts as a patient of its own; does "
                                "one?")
-    elif sheet.roles["patient_id"].filled_share < 0.99:
-        draft.ask(Weight.ROWS, f"{sheet.name_of('patient_id')} is empty in some rows; whose stays are they?")
+    elif sheet.sample.column(draft.columns["patient_id"]).filled_share < 0.99:
+        draft.ask(Weight.ROWS, f"{draft.columns['patient_id']} is empty in some rows; whose stays are they?")
 
 
 def _times(sheet: Sheet, draft: Draft) -> None:
@@ -85,7 +85,7 @@ def _times(sheet: Sheet, draft: Draft) -> None:
         return
     start, stop = sheet.roles["admitted_at"], sheet.roles.get("discharged_at")
     for role in ("admitted_at", "discharged_at"):
-        for one in sheet.beside.get(role, ()):
+        for one in alternatives(sheet, role):
             draft.ask(Weight.LOOK, f"{one.name} could be {role} as well as {sheet.name_of(role)}; which is it?")
     if start.filled_share < 0.99:
         draft.ask(Weight.ROWS, f"{start.name} is empty in {1 - start.filled_share:.0%} of the rows, which go to "
@@ -141,13 +141,14 @@ def _class(sheet: Sheet, draft: Draft) -> None:
                                        "inpatient "
                           "nor as outpatient, and are left out; are there stays among them?")  # fmt: skip
             return
-        draft.ask(Weight.ROWS, f"by {found.name} the rows are outpatient encounters, and all of them would be admitted "
-                  f"as stays; which texts of {found.name} are inpatient? Name them in keep")  # fmt: skip
+        draft.ask(Weight.FIRST, f"by {found.name} the rows are outpatient encounters, and all of them would be "
+                  f"admitted as stays; which texts of {found.name} are inpatient? Name them in keep")  # fmt: skip
         return
     start, stop = sheet.roles.get("admitted_at"), sheet.roles.get("discharged_at")
     pair = rising_pair(sheet.sample, start, stop) if start and stop else None
     if pair and pair.short_share > 0.3:
-        draft.ask(Weight.ROWS, f"{pair.short_share:.0%} of the ended rows last less than six hours; are outpatient "
+        short = "begin and end on one day" if start and start.is_day else "last less than six hours"
+        draft.ask(Weight.FIRST, f"{pair.short_share:.0%} of the ended rows {short}; are outpatient "
                   "encounters admitted as stays? Name the inpatient ones in keep = { COLUMN = [\"…\"] }")  # fmt: skip
 
 
@@ -160,8 +161,8 @@ def _class_column(sheet: Sheet) -> Column | None:
         texts = sheet.sample.rows[one.name]
         share = share_of(texts, INPATIENT | OUTPATIENT)
         words = words_of(texts, INPATIENT | OUTPATIENT)
-        long_words = any(len(plain(word)) > 2 and not word.isdigit() for word in words)
-        shares.append((share if one in named or long_words else 0.0, one in named, one))
+        inpatient = any(plain(word) in INPATIENT and len(plain(word)) > 2 and not word.isdigit() for word in words)
+        shares.append((share if one in named or inpatient else 0.0, one in named, one))
     best = max(shares, key=lambda one: one[:2], default=None)
     return best[2] if best and best[0] >= 0.5 else None
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from medlstm.contracts.plausible_limits import load_limits
 from medlstm.contracts.raw_to_admitted import validate_date
 from medlstm.contracts.results import ContractReport, stop_above_limit
 from medlstm.errors import ContractStopped
@@ -21,16 +22,19 @@ from medlstm.lake.files import Workspace, partition_file
 from medlstm.onboarding.problem_shapes import ProblemShape, problem_shapes
 from medlstm.sequences.build import build_sequences
 from medlstm.sequences.stay_sequences import StaySequences, load_sequences
+from medlstm.settings.source import CsvSource
 from medlstm.settings.workspace import Config
 from medlstm.values.parsing import parse_timestamps
+from medlstm.values.units import unit_table
 
 
 @dataclass(frozen=True)
 class SeenVariable:
     """What a model would see of one variable: admitted observations for each known stay, the share of stays that have
-    any, and the median share of a stay's bins that hold one."""
+    any, and the median share of a stay's bins that hold one. `name` is None where it is a text of cells that neither
+    medlstm nor the settings know."""
 
-    name: str
+    name: str | None
     observations_per_stay: float
     stays_share: float
     median_bin_coverage: float
@@ -80,7 +84,7 @@ def _trial(workspace: Workspace, files: Mapping[str, Path], day: date, config: C
         stays=len(sequences),
         open_stays=int(sequences.stays["is_open"].sum()) if len(sequences) else 0,
         admitted_in_no_stay=sum(outside for _, outside in counts.values()),
-        variables=_seen(sequences, counts),
+        variables=_seen(sequences, counts, _sayable(config)),
     )
 
 
@@ -96,19 +100,23 @@ def _land(workspace: Workspace, files: Mapping[str, Path], day: date) -> None:
 
 
 def _newest_date(files: Mapping[str, Path], config: Config, folder: Path) -> date:
-    """The local date of the newest admission or observation that is not ahead of now; where most are, of all."""
+    """The local date of the newest time that is not ahead of now; where most are, of the newest admission or
+    observation: dates may have been shifted, and a discharge may be planned."""
     today = datetime.now(UTC).date()
     workspace = Workspace(folder)
     _land(workspace, files, today)
     ingest_date(workspace, today, config)
     zone = config.workspace.timezone
-    seen = [_times(workspace, today, table, name, zone)
-            for table, name in (("stays", "admitted_at"), ("observations", "observed_at"))]  # fmt: skip
-    times = pd.concat(seen, ignore_index=True).dropna()
+    begun = [_times(workspace, today, table, name, zone)
+             for table, name in (("stays", "admitted_at"), ("observations", "observed_at"))]  # fmt: skip
+    ended = _times(workspace, today, "stays", "discharged_at", zone)
+    times = pd.concat(begun, ignore_index=True).dropna()
     if times.empty:
         return today
-    past = times[times <= pd.Timestamp.now(tz="UTC") + timedelta(days=1)]
-    newest: date = (past if 2 * len(past) > len(times) else times).max().tz_convert(zone).date()
+    now = pd.Timestamp.now(tz="UTC") + timedelta(days=1)
+    are_past = 2 * (times <= now).sum() > len(times)
+    known = pd.concat([times[times <= now], ended[ended <= now]]) if are_past else times
+    newest: date = known.max().tz_convert(zone).date()
     return newest
 
 
@@ -142,7 +150,17 @@ def _observations_by_variable(workspace: Workspace, day: date, stays: set[str]) 
     return counts
 
 
-def _seen(sequences: StaySequences, counts: Mapping[str, tuple[int, int]]) -> tuple[SeenVariable, ...]:
+def _sayable(config: Config) -> set[str]:
+    """Names of variables that stand in medlstm's tables or in the settings; any other is a text of somebody's row."""
+    files = config.source.files if isinstance(config.source, CsvSource) else []
+    named = {name for one in files for name in (*one.variables, *one.spellings.get("variable", {}).values())}
+    limits = load_limits(config, Path())
+    return {*named, *config.features.variables, *unit_table().units, *limits.by_variable}
+
+
+def _seen(
+    sequences: StaySequences, counts: Mapping[str, tuple[int, int]], sayable: set[str]
+) -> tuple[SeenVariable, ...]:
     """Each variable, the most observed first; its coverage is the median over stays of their bins that have it."""
     stays = max(len(sequences), 1)
     seen = []
@@ -151,5 +169,6 @@ def _seen(sequences: StaySequences, counts: Mapping[str, tuple[int, int]]) -> tu
         bins = np.bincount(sequences.stay[has], minlength=len(sequences))
         coverage = bins / np.maximum(sequences.steps, 1)
         median = float(np.median(coverage)) if len(coverage) else 0.0
-        seen.append(SeenVariable(name, counts.get(name, (0, 0))[0] / stays, float((bins > 0).sum()) / stays, median))
-    return tuple(sorted(seen, key=lambda one: (-one.observations_per_stay, one.name)))
+        said = name if name in sayable else None
+        seen.append(SeenVariable(said, counts.get(name, (0, 0))[0] / stays, float((bins > 0).sum()) / stays, median))
+    return tuple(sorted(seen, key=lambda one: -one.observations_per_stay))

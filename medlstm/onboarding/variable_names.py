@@ -22,6 +22,9 @@ _BESIDE = ("serum", "plasma", "blood", "level", "value", "valuenum", "result", "
 _WRITTEN = {"pct": "%", "percent": "%", "c": "Cel", "f": "[degF]", "celsius": "Cel", "fahrenheit": "[degF]",
             "bpm": "/min", "lbs": "[lb_av]", "lb": "[lb_av]", "inch": "[in_i]", "inches": "[in_i]"}  # fmt: skip
 
+# Of the units that any variable may be in, those that hospitals use beside the usual ones.
+_LIKELY = ("kPa", "[lb_av]", "[in_i]", "m", "g/L", "1", "/uL", "L", "g")
+
 
 @dataclass(frozen=True)
 class MeantVariable:
@@ -100,7 +103,7 @@ def judged_unit(variable: str, median: float) -> JudgedUnit:
     table = unit_table()
     ways = sorted(
         ((name == "*", unit) for name, unit, meant in table.conversions
-         if name in (variable, "*") and meant == table.units[variable]),
+         if (name == variable or (name == "*" and unit in _LIKELY)) and meant == table.units[variable]),
     )  # fmt: skip
     for _, unit in ways:
         factor, offset = table.conversion(variable, unit) or (0.0, 0.0)

@@ -164,14 +164,13 @@ def _long(sheet: Sheet, others: Sequence[Sheet], draft: Draft, joined: list[Shee
 
 def _value(sheet: Sheet, draft: Draft) -> None:
     value = sheet.roles["value"]
-    if value.number_share < 0.995:
-        draft.ask(Weight.ROWS, f"{1 - value.number_share:.1%} of {value.name} are no numbers, and go to quarantine; "
-                               "are they "
-                  "results in words?")  # fmt: skip
+    words = 1 - value.number_share - value.comparator_share
+    if words > 0.005:
+        draft.ask(Weight.ROWS, f"{words:.1%} of {value.name} are no numbers, and go to quarantine; are they results in "
+                  "words?")  # fmt: skip
     if value.comparator_share > 0:
-        draft.ask(Weight.LOOK, f"{value.comparator_share:.1%} of {value.name} have a sign such as < before the "
-                               "number, and "
-                  "go to quarantine; may they be left out?")  # fmt: skip
+        draft.ask(Weight.ROWS, f"{value.comparator_share:.1%} of {value.name} have a sign such as < before the number, and "
+                  "go to quarantine; may they be missing?")  # fmt: skip
 
 
 def _wide(sheet: Sheet, draft: Draft) -> None:

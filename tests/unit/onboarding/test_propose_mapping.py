@@ -209,10 +209,12 @@ def test_codes_get_their_names_from_the_file_that_has_them_and_stays_are_found_b
     assert _config(proposal)
 
 
-def test_rows_of_wards_within_a_stay_are_not_the_stays(tmp_path):
-    moves = "transfer_id,encounter_id,intime,outtime\n" + "".join(
-        f"T{n},E{n // 2:04d},2026-03-0{n % 9 + 1} 00:00,2026-03-0{n % 9 + 1} 20:00\n" for n in range(80)
-    )
+@pytest.mark.parametrize("key", ["transfer_id", "sequence"])
+def test_rows_of_wards_within_a_stay_are_not_the_stays(tmp_path, key):
+    moves = f"{key},encounter_id,intime,outtime\n" + "".join(
+        f"{f'T{n}' if key == 'transfer_id' else n % 2},E{n // 2:04d},2026-03-0{n % 9 + 1} 00:00,"
+        f"2026-03-0{n % 9 + 1} 20:00\n" for n in range(80)
+    )  # fmt: skip
     proposal = inspect_files(_write(tmp_path, enc__csv=_stays(), transfers__csv=moves))
     assert [one["pattern"] for one in tomllib.loads(proposal.toml)["source"]["files"]] == ["enc.csv"]
     assert any(one.startswith("transfers.csv is left out") for one in proposal.questions)

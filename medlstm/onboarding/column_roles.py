@@ -42,7 +42,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "patient_id": (
         rf"(?:{_WHOSE}|uniq|unique)*(?:patient|pat|subject|person|mrn|pid|member|empi|mpi|uniquepid|paciente|"
         rf"patienten|pasient|medicalrecord|healthsystemstay)(?:{_NUMBER}|mrn|health)+",
-        r"(?:patient|subject|person|mrn|pid|empi|mpi|pseudonym|pseudonymid|patid|patientunithealthid)",
+        r"(?:patient|pat|subject|person|mrn|pid|empi|mpi|pseudonym|pseudonymid|patid|patientunithealthid)",
     ),
     "admitted_at": (rf"(?:{_WHOSE}|{_WHEN})*(?:{_ADMITTED})(?:s|{_WHEN})*",),
     "discharged_at": (rf"(?:{_WHOSE}|{_WHEN})*(?:{_DISCHARGED})(?:s|{_WHEN})*",),
@@ -55,7 +55,9 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         rf"(?:{_WHEN})+(?:of)?(?:{_TAKEN})+",
         r"(?:observed|charted|taken|collected|sampled|measured|abnahme|entnahme|effective)",
         rf"(?:{_WHEN})+",
-        rf"(?:{_WHOSE})*(?:{_TAKEN}|{_REPORTED})*(?:offset|hour|hours|hr|hrs|minute|minutes|minuten|stunde|stunden)",
+        rf"(?:{_WHOSE})*(?:{_TAKEN}|{_REPORTED})*(?:offset(?:in)?(?:min|mins|minutes|h|hrs|hours|days)?|hour|hours|"
+        r"minute|minutes|minuten|stunde|stunden)",
+        r"(?:hours|hrs|minutes|mins|min|days|time)(?:in|since|from|after)(?:admission|admit|adm|start|icuadmission|icu)",
         rf"(?:{_WHOSE})*(?:{_TAKEN}|{_REPORTED})+(?:s|{_WHEN}|offset|revised)+",
         rf"(?:{_WHOSE})*(?:start|begin|beginn)(?:{_WHEN})*",
     ),
@@ -111,14 +113,19 @@ _COMPILED = {role: tuple(re.compile(one) for one in patterns) for role, patterns
 
 
 def plain(name: str) -> str:
-    """The name in lower case without punctuation, and without the path of an object that it lies in."""
+    """The name in lower case without punctuation."""
     return re.sub(r"[^a-z0-9]", "", name.lower().translate(_PLAIN_LETTERS))
 
 
 def rank(role: str, name: str) -> int | None:
-    """How likely the name is of the role, 0 the likeliest; None where it does not fit."""
-    word = plain(name)
-    return next((place for place, one in enumerate(_COMPILED[role]) if one.fullmatch(word)), None)
+    """How likely the name is of the role, 0 the likeliest; None where it does not fit.
+
+    Of a value within an object (`period.start`) the last name alone may fit, too.
+    """
+    patterns = _COMPILED[role]
+    words = dict.fromkeys((plain(name), plain(name.rpartition(".")[2])))
+    places = (place for word in words for place, one in enumerate(patterns) if one.fullmatch(word))
+    return next(places, None)
 
 
 def candidates(role: str, columns: Iterable[Column]) -> list[Column]:

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from medlstm.onboarding.column_kinds import describe_column
-from medlstm.onboarding.sample_file import SAMPLE_ROWS, FileSample
+from medlstm.onboarding.sample_file import FileSample
 
 
 @dataclass(frozen=True)
@@ -53,5 +54,7 @@ def _together(members: list[FileSample]) -> FileSample:
     nested = {one.name for one in members[0].columns} - set(rows.columns)
     columns = tuple(one if one.name in nested or one.kind == "duration" else describe_column(one.name, rows[one.name])
                     for one in members[0].columns)  # fmt: skip
-    whole = all(one.whole for one in members)
-    return replace(members[0], columns=columns, rows=rows.head(4 * SAMPLE_ROWS), whole=whole)
+    return replace(
+        members[0], columns=columns, rows=rows, whole=all(one.whole for one in members),
+        file_of_row=np.repeat(np.arange(len(members)), [len(one.rows) for one in members]),
+    )  # fmt: skip

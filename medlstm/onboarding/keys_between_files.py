@@ -25,9 +25,17 @@ def key_texts(sample: FileSample, name: str) -> pd.Series:
 
 
 def is_unique(sample: FileSample, name: str) -> bool:
-    """Whether the column tells rows apart: filled everywhere, and hardly ever twice the same."""
+    """Whether the column tells the rows of a file apart: filled everywhere, and hardly ever twice the same.
+
+    A file of each day may tell of the same stay again.
+    """
     column = sample.column(name)
-    return column.filled_share > 0.99 and column.distinct_share > 0.98
+    if column.filled_share <= 0.99:
+        return False
+    if sample.file_of_row is None or name not in sample.rows:
+        return column.distinct_share > 0.98
+    pairs = pd.DataFrame({"key": sample.rows[name], "file": sample.file_of_row})
+    return 1 - pairs.duplicated().mean() > 0.98
 
 
 def covered_share(sample: FileSample, name: str, other: FileSample, key: str) -> float:

@@ -122,7 +122,9 @@ def _counted_in(sheet: Sheet, homes: Sequence[Home], stay: str | None) -> str:
     """The unit in which the last measurements of stays lie nearest to their ends; else the one that the name says."""
     time = sheet.roles["observed_at"]
     word = plain(time.name)
-    said = next((unit for unit in _UNITS_HOURS if unit[:-1] in word), "minutes" if "offset" in word else None)
+    named = {"minutes": ("minute", "mins", "offsetmin"), "hours": ("hour", "hrs", "stunde"), "days": ("day",)}
+    said = next((unit for unit, words in named.items() if any(one in word for one in words)),
+                "minutes" if "offset" in word or word.startswith("min") else None)  # fmt: skip
     if said:
         return said
     counted = pd.to_numeric(sheet.sample.rows[time.name], errors="coerce")
@@ -169,8 +171,8 @@ def _value(sheet: Sheet, draft: Draft) -> None:
         draft.ask(Weight.ROWS, f"{words:.1%} of {value.name} are no numbers, and go to quarantine; are they results in "
                   "words?")  # fmt: skip
     if value.comparator_share > 0:
-        draft.ask(Weight.ROWS, f"{value.comparator_share:.1%} of {value.name} have a sign such as < before the number, and "
-                  "go to quarantine; may they be missing?")  # fmt: skip
+        draft.ask(Weight.ROWS, f"{value.comparator_share:.1%} of {value.name} have a sign such as < before the number, "
+                  "and go to quarantine; may they be missing?")  # fmt: skip
 
 
 def _wide(sheet: Sheet, draft: Draft) -> None:

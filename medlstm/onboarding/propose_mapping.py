@@ -13,6 +13,7 @@ from medlstm.onboarding.choose_tables import Tables, choose_tables
 from medlstm.onboarding.file_kinds import file_kinds
 from medlstm.onboarding.file_roles import Sheet, sheet_of, variable_columns
 from medlstm.onboarding.form_settings import form_settings, is_day_first
+from medlstm.onboarding.keys_between_files import is_unique
 from medlstm.onboarding.known_formats import known_format
 from medlstm.onboarding.observations_block import Home, left_out, observations_block
 from medlstm.onboarding.proposal_text import proposal_text, question_lines
@@ -88,7 +89,11 @@ def _unread(sheet: Sheet) -> Question:
 
 
 def _may_be_results(sheet: Sheet) -> bool:
-    return any(one.kind == "time" for one in sheet.sample.columns) and bool(variable_columns(sheet.sample, sheet.roles))
+    """Numbers with a time, or several rows for everything that the file names."""
+    columns = sheet.sample.columns
+    repeats = not any(is_unique(sheet.sample, one.name) for one in columns)
+    timed = any(one.kind == "time" for one in columns)
+    return bool(variable_columns(sheet.sample, sheet.roles)) and (timed or repeats)
 
 
 def _with_form(block: Block, day_first: bool | None) -> Block:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -24,7 +25,10 @@ Form = Literal["delimited", "json_lines", "parquet", "unknown"]
 
 @dataclass(frozen=True)
 class FileSample:
-    """`name` is the path within a landing folder; `rows` are texts, never shown; `problem` says why there are none."""
+    """`name` is the path within a landing folder; `rows` are texts, never shown; `problem` says why there are none.
+
+    `file_of_row` [rows]: which of several files of one kind a row is from, None where there is one.
+    """
 
     name: str
     form: Form
@@ -33,6 +37,7 @@ class FileSample:
     whole: bool = True
     text: TextForm = field(default_factory=TextForm)
     problem: str | None = None
+    file_of_row: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def names(self) -> list[str]:
         return [column.name for column in self.columns]

@@ -278,6 +278,45 @@ def test_encodings_are_named_and_the_proposal_reads_them(tmp_path, name, encodin
         assert raw(tmp_path, "stays", DAY)[0]["ward"] == ward
 
 
+def test_values_within_objects_are_found_by_their_last_names(tmp_path):
+    stays = [f'{{"encounter": {{"id": "E{n}", "period": {{"start": "2026-03-0{n + 1}T10:00:00Z"}}}}, "location": '
+             f'{{"ward": "AB"}}, "subject": {{"reference": "P{n}"}}}}' for n in range(5)]  # fmt: skip
+    results = [f'{{"encounterId": "E{n}", "effectiveDateTime": "2026-03-0{n + 2}T10:00:00Z", "code": "2345-7", '
+               f'"valueQuantity": {{"value": 5.{n}, "unit": "mmol/L"}}}}' for n in range(5)]  # fmt: skip
+    files = _write(tmp_path, stays__jsonl="\n".join(stays), obs__jsonl="\n".join(results))
+    proposal = inspect_files(files)
+    assert _block(proposal, "stays")["columns"] == {
+        "stay_id": "encounter.id", "patient_id": "subject.reference", "admitted_at": "encounter.period.start",
+        "ward": "location.ward",
+    }  # fmt: skip
+    block = _block(proposal, "observations")
+    assert (block["columns"]["value"], block["unit_column"]) == ("valueQuantity.value", "valueQuantity.unit")
+    assert block["spellings"] == {"variable": {"2345-7": "glucose"}}
+
+
+def test_a_stay_may_be_in_the_files_of_several_days(tmp_path):
+    icu = "icu_stay_id,encounter_id,intime,outtime\n" + "".join(
+        f"{n},E{n // 2:04d},2026-03-0{n % 9 + 1} 00:00,2026-03-0{n % 9 + 1} 20:00\n" for n in range(40)
+    )
+    files = _write(tmp_path, enc_20260327__csv=_stays(), enc_20260328__csv=_stays(hours=61), icu__csv=icu)
+    proposal = inspect_files(files)
+    (block,) = tomllib.loads(proposal.toml)["source"]["files"]
+    assert (block["pattern"], block["columns"]["stay_id"]) == ("enc_*.csv", "encounter_id")
+    assert not any("repeats" in one for one in proposal.questions)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("offset_min", "minutes"), ("hours_since_admission", "hours"), ("observationoffset", "minutes")]
+)
+def test_times_that_count_from_the_admission_are_known_by_their_names(tmp_path, name, unit):
+    rows = "".join(f"E{n % 40:04d},{n * 5},hr,8{n % 10}\n" for n in range(80))
+    files = _write(tmp_path, enc__csv=_stays(), meas__csv=f"encounter_id,{name},parameter,reading\n{rows}")
+    proposal = inspect_files(files)
+    block = _block(proposal, "observations")
+    assert (block["columns"]["observed_at"], block["time_unit"]) == (name, unit)
+    assert any(f"does {name} count {unit} from the admission" in one for one in proposal.questions)
+
+
 def test_two_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
     for folder, text in (("a", _stays()), ("b", "encounter_id,charttime,test,value\nE0001,2026-03-02 01:00,HR,80\n")):
         (tmp_path / folder).mkdir()

@@ -131,7 +131,8 @@ def _as_time(base: Column, texts: pd.Series) -> Column | None:
         return None
     # A LOINC code such as 2345-7 would pass for a year and a month.
     left = texts[parse_timestamps(texts, "UTC").malformed | ~texts.str.match(_ISO_DAY)]
-    fits = {one: pd.to_datetime(left, format=one, errors="coerce").notna().to_numpy() for one in TIME_FORMATS}
+    formats = TIME_FORMATS if len(left) else ()
+    fits = {one: pd.to_datetime(left, format=one, errors="coerce").notna().to_numpy() for one in formats}
     chosen: list[str] = []
     unread = np.ones(len(left), dtype=bool)
     while unread.sum() > (1 - _MOST) * len(texts):

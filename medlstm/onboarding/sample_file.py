@@ -1,6 +1,7 @@
 """A look into a file: how it is written, its columns, and for judging files against each other its first rows."""
 
 import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,8 @@ from medlstm.values.text_columns import as_text
 # Small files whole; of large ones the beginning.
 SAMPLE_ROWS = 200_000
 _SAMPLE_BYTES = 32 << 20
+# A number or a date, with or without more behind it that is no letter.
+_IS_VALUE = re.compile(r"^[+-]?\d+(?:[.,]\d+)*$|^\d{1,4}[./-]\d{1,2}[./-]\d{2,4}(?:[T ]|$)")
 _DELIMITED = (".csv", ".tsv", ".txt")
 Form = Literal["delimited", "json_lines", "parquet", "unknown"]
 
@@ -100,7 +103,7 @@ def _sample_delimited(path: Path, name: str) -> FileSample:
     frame = _rows(text, form)
     if frame.columns.empty:
         return FileSample(name, "delimited", problem="it is empty, without a line of column names")
-    if any(describe_column("", pd.Series([one], dtype="str")).kind not in ("text", "empty") for one in frame):
+    if any(_IS_VALUE.match(str(one)) for one in frame):
         return FileSample(name, "delimited", problem="its first line looks like values, not like names of columns")
     columns = tuple(describe_column(str(one), frame[one]) for one in frame)
     return FileSample(name, "delimited", columns, frame, whole and len(frame) < SAMPLE_ROWS, form)

@@ -111,12 +111,7 @@ def test_the_synthetic_hospitals_files_are_recognised(tmp_path):
 @pytest.mark.parametrize(
     ("begin", "end"),
     [
-        ("admission_datetime", "discharge_datetime"), ("admit_datetime", "disch_datetime"),
-        ("admission_dt", "discharge_dt"), ("admit_dttm", "disch_dttm"), ("admission_timestamp", "discharge_timestamp"),
-        ("period_start", "period_end"),
-        ("AdmissionDateTime", "DischargeDateTime"), ("hospital_admit_time", "hospital_discharge_time"),
-        ("aufnahmedatum", "entlassungsdatum"), ("hosp_admsn_time", "hosp_disch_time"), ("date_entree", "date_sortie"),
-        ("opnamedatum", "ontslagdatum"), ("ADT_ARRIVAL_TIME", "DEPARTURE_TIME"), ("col_a", "col_b"),
+        ("AdmissionDateTime", "DischargeDateTime"), ("aufnahmedatum", "entlassungsdatum"), ("col_a", "col_b"),
     ],
 )  # fmt: skip
 def test_names_of_admissions_and_discharges_are_known_and_unknown_ones_are_judged_by_the_data(tmp_path, begin, end):
@@ -128,9 +123,7 @@ def test_names_of_admissions_and_discharges_are_known_and_unknown_ones_are_judge
     assert len(judged) == (begin == "col_a")
 
 
-@pytest.mark.parametrize(
-    "time", ["result_time", "result_datetime", "charttime", "SpecimenTakenTime", "abnahmezeitpunkt"]
-)
+@pytest.mark.parametrize("time", ["result_datetime", "SpecimenTakenTime"])
 def test_names_of_times_of_results_are_known(tmp_path, time):
     labs = f"encounter_id,{time},test,value\n" + "".join(f"E{n:04d},2026-03-09 0{n}:00,HR,8{n}\n" for n in range(9))
     proposal = inspect_files(_write(tmp_path, enc__csv=_stays(), labs__csv=labs))
@@ -263,8 +256,8 @@ def test_thousands_are_a_stated_doubt(tmp_path, numbers, decimal_comma, doubt):
 
 @pytest.mark.parametrize(
     ("name", "encoding", "said"),
-    [("a.csv", "utf-16", "utf-16"), ("a.txt", "utf-16-le", "utf-16-le"), ("a.csv", "cp1252", "cp1252"),
-     ("a.TSV", "latin-1", "latin-1"), ("a.csv", "utf-8-sig", None)],
+    [("a.txt", "utf-16-le", "utf-16-le"), ("a.csv", "cp1252", "cp1252"), ("a.TSV", "latin-1", "latin-1"),
+     ("a.csv", "utf-8-sig", None)],
 )  # fmt: skip
 def test_encodings_are_named_and_the_proposal_reads_them(tmp_path, name, encoding, said):
     ward = "Kardiologie – Süd" if encoding not in ("latin-1",) else "Süd"
@@ -368,7 +361,7 @@ def test_formats_with_a_source_of_their_own_are_named(tmp_path, name, frame, fou
     assert 'format = "fhir"' in inspect_files([tmp_path / "Patient.ndjson"]).toml
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["x.csv", "x.jsonl", "x.parquet", "x.csv.gz", "x.xlsx"]))
 def test_whatever_a_file_holds_the_proposal_is_toml_and_nothing_is_raised(tmp_path, content, name):
     path = tmp_path / name
@@ -382,7 +375,7 @@ _CELLS = ("1", "2.5", "1,5", "NULL", "2026-03-01", "01/02/2026 10:00", "inpatien
           "<5")  # fmt: skip
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_whatever_columns_there_are_the_settings_accept_the_proposal(tmp_path, data):
     files = []

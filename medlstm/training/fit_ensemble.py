@@ -286,5 +286,6 @@ def _fitted_sharpness(plan: _Plan, network: Ensemble, stays: Stays, points: Nigh
         return 1.0
     wanted = targets(plan.calibration, points, plan.design.spec)
     return fit_sharpness(
-        predicted.remaining, plan.usual_survival.numpy(), wanted.days, wanted.followup_days, points.stay
-    )
+        predicted.remaining, plan.usual_survival.numpy(), wanted.days, wanted.followup_days, points.stay,
+        is_blend=bool(plan.design.spec.parts),
+    )  # fmt: skip

@@ -8,17 +8,26 @@ from medlstm.models.ensemble import sharpened
 
 _CANDIDATES = np.round(np.arange(0.8, 1.61, 0.05), 2)
 _STAYS_FOR_HALF = 100
+# What scored best inside PhysioNet's set A, over four folds of it (docs/accuracy.md): the mean of several kinds of model
+# is flatter than that of one kind. It takes many stays to say otherwise.
+_USUAL_OF_BLENDS = 1.2
+_STAYS_FOR_HALF_OF_BLENDS = 1_000
 
 
 def fit_sharpness(
-    remaining: RemainingStay, usual: np.ndarray, days: np.ndarray, followup_days: np.ndarray, stay: np.ndarray
+    remaining: RemainingStay,
+    usual: np.ndarray,
+    days: np.ndarray,
+    followup_days: np.ndarray,
+    stay: np.ndarray,
+    is_blend: bool = False,
 ) -> float:
     """The sharpness whose distributions score best on stays that the mean of members was not fitted on.
 
     Of m points: what remains unsharpened, the days that do (of a censored one, that are known to), the days up to which
     that is known, and which stay each is of; `usual` [E] as in `sharpened`. The score is the ranked probability score
     on log(1 + days), of each point up to its follow-up. What few stays say is drawn towards 1 as if a hundred others
-    had said that.
+    had said that; a blend's towards 1.2 as if a thousand had.
     """
     edges = remaining.edges_days
     truth, known = _ended_at_edges(edges, days, followup_days)
@@ -31,7 +40,8 @@ def fit_sharpness(
         scores.append(float((known * width * np.square(middle - truth)).sum()))
     best = float(_CANDIDATES[int(np.argmin(scores))])
     stays = len(np.unique(stay))
-    return round((stays * best + _STAYS_FOR_HALF) / (stays + _STAYS_FOR_HALF), 3)
+    expected, others = (_USUAL_OF_BLENDS, _STAYS_FOR_HALF_OF_BLENDS) if is_blend else (1.0, _STAYS_FOR_HALF)
+    return round((stays * best + others * expected) / (stays + others), 3)
 
 
 def _ended_at_edges(edges: np.ndarray, days: np.ndarray, followup_days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

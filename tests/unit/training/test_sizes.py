@@ -63,6 +63,6 @@ def test_the_sharpness_is_found_by_which_the_truth_differs_from_what_was_said(tr
     followup = np.where(ends > 11.5, days, np.inf)
     assert fit_sharpness(said, usual, days, followup, np.arange(6000)) == pytest.approx(truth, abs=0.08)
     few = slice(0, 10)
-    assert abs(
-        fit_sharpness(_curves(1 / (1 + np.exp(-logits[few]))), usual, days[few], followup[few], np.arange(10)) - 1
-    ) < 0.1  # fmt: skip
+    of_few = _curves(1 / (1 + np.exp(-logits[few]))), usual, days[few], followup[few], np.arange(10)
+    assert fit_sharpness(*of_few) == pytest.approx(1.0, abs=0.1)
+    assert fit_sharpness(*of_few, is_blend=True) == pytest.approx(1.2, abs=0.01)

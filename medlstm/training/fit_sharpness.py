@@ -8,8 +8,8 @@ from medlstm.models.ensemble import sharpened
 
 _CANDIDATES = np.round(np.arange(0.8, 1.61, 0.05), 2)
 _STAYS_FOR_HALF = 100
-# What scored best inside PhysioNet's set A, over four folds of it (docs/accuracy.md): the mean of several kinds of model
-# is flatter than that of one kind. It takes many stays to say otherwise.
+# What scored best inside PhysioNet's set A, over four folds of it (docs/accuracy.md): the mean of several kinds of
+# model is flatter than that of one kind. It takes many stays to say otherwise.
 _USUAL_OF_BLENDS = 1.2
 _STAYS_FOR_HALF_OF_BLENDS = 1_000
 

@@ -8,6 +8,7 @@ import pandas as pd
 from medlstm.contracts.raw_chunks import RawPartition, raw_chunks
 from medlstm.contracts.typed_columns import MISSING_TIME, Admissions, TextColumn, cast_stays
 from medlstm.lake.database import connect
+from medlstm.lake.file_order import with_file_place
 from medlstm.lake.files import Workspace, partition_file, partitions_until
 from medlstm.lake.partitions import DATED_ROWS_SQL
 from medlstm.settings.workspace import Config
@@ -54,8 +55,8 @@ def _admitted_before(workspace: Workspace, extract_date: date) -> pd.Series:
     if not paths:
         return _none()
     query = f"""
-        select stay_id, arg_max(epoch_us(admitted_at), (extract_date, source_file, source_row)) as admitted_us
-        from ({DATED_ROWS_SQL})
+        select stay_id, arg_max(epoch_us(admitted_at), (extract_date, file_place, source_row)) as admitted_us
+        from ({with_file_place(DATED_ROWS_SQL)})
         where admitted_at is not null group by stay_id order by stay_id
     """
     with connect(workspace) as database:

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from medlstm.contracts.raw_chunks import text_names
 from medlstm.contracts.typed_columns import MISSING_TIME, Cast, Column, TextColumn
+from medlstm.lake.file_order import file_order
 
 _LARGE = 1 << 31
 
@@ -12,7 +13,7 @@ _LARGE = 1 << 31
 def by_provenance(raw: pa.Table) -> pa.Table:
     """Rows by date, file and row: what comes first decides which of two equal rows stays."""
     day = raw.column("extract_date").chunk(0).cast(pa.int32()).to_numpy()
-    file = _ranks(raw.column("source_file").chunk(0))
+    file = _file_places(raw.column("source_file").chunk(0))
     row = raw.column("source_row").chunk(0).to_numpy()
     after = (day[1:] > day[:-1]) | (
         (day[1:] == day[:-1]) & ((file[1:] > file[:-1]) | ((file[1:] == file[:-1]) & (row[1:] >= row[:-1])))
@@ -23,9 +24,10 @@ def by_provenance(raw: pa.Table) -> pa.Table:
     return taken.combine_chunks()
 
 
-def _ranks(texts: pa.DictionaryArray) -> np.ndarray:
-    distinct = np.asarray(texts.dictionary.to_pylist(), dtype=object)
-    return TextColumn(texts.indices.fill_null(-1).to_numpy(), distinct).ranks()
+def _file_places(names: pa.DictionaryArray) -> np.ndarray:
+    distinct = names.dictionary.to_pylist()
+    places = {name: place for place, name in enumerate(sorted(distinct, key=file_order))}
+    return np.array([*(places[name] for name in distinct), -1])[names.indices.fill_null(-1).to_numpy()]
 
 
 def key_order(typed: Cast, keys: tuple[str, ...], raw: pa.Table) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 
 from medlstm.lake.schemas import LOS_DAYS, MINUTES_AFTER_ADMISSION, RETRACTED, UNPARSED
 from medlstm.settings.workspace import Config
+from medlstm.values.identifiers import rounded_identifiers
 from medlstm.values.parsing import parse_booleans, parse_numbers, parse_text, parse_timestamps
+from medlstm.values.time_spellings import iso_spelling
 
 MISSING_TIME = np.iinfo(np.int64).min
 _US_PER_HOUR = 3_600_000_000
@@ -101,6 +103,14 @@ class _Caster:
         codes, distinct = pd.factorize(stripped)
         return TextColumn(_at(codes.astype(np.int32), self._codes(name), -1), np.asarray(distinct, dtype=object))
 
+    def identifier(self, name: str) -> TextColumn:
+        """Text; a number that was rounded on its way may stand for any of many identifiers."""
+        if self.has(name):
+            rounded = _at(rounded_identifiers(parse_text(self._distinct(name))), self._codes(name), False)
+            self.note("identifier_rounded", f"{name}: a number in scientific notation, whose last digits are lost; "
+                      "export it as text", rounded)  # fmt: skip
+        return self.text(name)
+
     def timestamp(self, name: str) -> np.ndarray:
         if not self.has(name):
             return np.full(self.raw.num_rows, MISSING_TIME, dtype=np.int64)
@@ -145,7 +155,10 @@ def _at(distinct: np.ndarray, codes: np.ndarray, missing: object) -> np.ndarray:
 
 def _timestamps(texts: pd.Series, timezone: str) -> tuple[np.ndarray, np.ndarray]:
     """Microseconds and malformed. Arrow reads clean text several times faster; anything else takes the careful way."""
-    values = _clean_timestamps(pa.Array.from_pandas(texts), timezone)
+    received = pa.Array.from_pandas(texts, type=pa.string())
+    values = _clean_timestamps(received, timezone)
+    if values is None:
+        values = _clean_timestamps(iso_spelling(received), timezone)
     malformed = np.zeros(len(texts), dtype=bool)
     if values is None:
         parsed = parse_timestamps(texts, timezone)
@@ -188,7 +201,7 @@ def cast_observations(raw: pa.Table, config: Config, admissions: Admissions) -> 
     `raw`: text columns as dictionaries, one chunk each, with extract_date.
     """
     caster = _Caster(raw, config.workspace.timezone)
-    stay_id = caster.text("stay_id")
+    stay_id = caster.identifier("stay_id")
     if caster.has(MINUTES_AFTER_ADMISSION):
         observed_at = _counted_times(caster, stay_id, admissions)
     else:
@@ -233,7 +246,7 @@ def _counted_times(caster: _Caster, stay_id: TextColumn, admissions: Admissions)
 def cast_stays(raw: pa.Table, config: Config) -> Cast:
     """The columns of stays with the declared features; a length of stay may stand in for the discharge time."""
     caster = _Caster(raw, config.workspace.timezone)
-    stay_id = caster.text("stay_id")
+    stay_id = caster.identifier("stay_id")
     admitted_at, discharged_at = caster.timestamp("admitted_at"), caster.timestamp("discharged_at")
     if caster.has(LOS_DAYS):
         days = caster.number(LOS_DAYS)
@@ -242,7 +255,7 @@ def cast_stays(raw: pa.Table, config: Config) -> Cast:
         discharged_at = _by_length(admitted_at, discharged_at, days)
     columns: dict[str, Column] = {
         "stay_id": stay_id,
-        "patient_id": caster.text("patient_id") if "patient_id" in raw.column_names else stay_id,
+        "patient_id": caster.identifier("patient_id") if "patient_id" in raw.column_names else stay_id,
         "admitted_at": admitted_at,
         "discharged_at": discharged_at,
         "died": caster.boolean("died"),

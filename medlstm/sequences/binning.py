@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from medlstm.lake.file_order import file_order
 from medlstm.lake.prefetch import prefetched
 from medlstm.lake.schemas import RETRACTED
 from medlstm.sequences.waiting_rows import CellRows, WaitingRows
@@ -143,7 +144,8 @@ def _is_sorted(batch: _Batch) -> bool:
 def _sorted_rows(batch: _Batch, file: pq.ParquetFile, group: int) -> np.ndarray:
     source = file.read_row_group(group, columns=["source_file", "source_row"])
     codes, names = _coded(source.column("source_file"))
-    rank = np.append(np.argsort(np.argsort(names.astype(str))), -1)
+    places = {name: place for place, name in enumerate(sorted(names, key=file_order))}
+    rank = np.array([*(places[name] for name in names), -1])
     return np.lexsort((source.column("source_row").to_numpy(), rank[codes], batch.time, batch.stay))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from medlstm.lake.database import connect
+from medlstm.lake.file_order import with_file_place
 from medlstm.lake.files import Workspace, partitions_until
 from medlstm.lake.partitions import DATED_ROWS_SQL
 from medlstm.settings.workspace import Config
@@ -49,18 +50,15 @@ def _newest_stays(workspace: Workspace, as_of: date, cutoff: datetime, config: C
     if not partitions:
         return _no_stays()
     # Where a row came from stands last, so that the order of a stay's columns does not hang on how they were read.
+    rows = with_file_place(f"{DATED_ROWS_SQL} union all by name select null::boolean as retracted where false")
     query = f"""
-        select * exclude (version, retracted, extract_date, source_file, source_row),
+        select * exclude (version, retracted, extract_date, source_file, source_row, file_place),
             extract_date, source_file, source_row
         from (
             select *, row_number() over (
-                partition by stay_id order by extract_date desc, source_file desc, source_row desc
+                partition by stay_id order by extract_date desc, file_place desc, source_row desc
             ) as version
-            from (
-                {DATED_ROWS_SQL}
-                union all by name
-                select null::boolean as retracted where false
-            )
+            from ({rows})
         )
         where version = 1 and not coalesce(retracted, false) and epoch_us(admitted_at) < $cutoff
         order by stay_id

@@ -32,7 +32,8 @@ from medlstm.sources.source_batch import (
     raw_rows,
 )
 from medlstm.sources.times import ages
-from medlstm.values.text_columns import UnfitFileError, as_text, identifier_text, require
+from medlstm.values.identifiers import identifier_text
+from medlstm.values.text_columns import UnfitFileError, as_text, require
 
 _DAY_US = 86_400_000_000
 _NO_TIME = np.iinfo(np.int64).min
@@ -151,7 +152,7 @@ def _events(table: pa.Table, source: MedsSource, done: list[np.ndarray]) -> _Eve
     value = table.column("numeric_value").combine_chunks() if numeric else pa.nulls(len(subject), pa.float32())
     stay = None
     if source.stay_column:
-        stay = identifier_text(table.column(source.stay_column)).to_pandas().to_numpy(object)
+        stay = identifier_text(table.column(source.stay_column), source.stay_column).to_pandas().to_numpy(object)
     return _Events(
         subject[order], time[order], encoded.indices.fill_null(-1).to_numpy()[order], encoded.dictionary.to_pylist(),
         value.take(pa.array(order)), None if stay is None else stay[order], table.column("row").to_numpy()[order],

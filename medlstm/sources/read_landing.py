@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from medlstm.errors import LandingError
+from medlstm.lake.file_order import file_order
 from medlstm.settings.source import CsvFileMapping, CsvSource, SqlSource
 from medlstm.settings.workspace import Config
 from medlstm.sources import csv, fhir, meds, physionet2012, sql, wide_parquet
@@ -53,7 +54,7 @@ def _is_replayed(landing: LandingFolder) -> bool:
 
 def landing_files(folder: Path) -> tuple[Path, ...]:
     """The files below `folder`, sorted; hidden ones (a transfer in progress) and links are left alone."""
-    return tuple(Path(path) for path in sorted(_below(str(folder))))
+    return tuple(Path(path) for path in sorted(_below(str(folder)), key=file_order))
 
 
 def _below(folder: str) -> Iterator[str]:

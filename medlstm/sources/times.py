@@ -7,8 +7,11 @@ import pyarrow.compute as pc
 
 from medlstm.sources.infer_dates import iso_text
 from medlstm.values.parsing import parse_timestamps
-from medlstm.values.text_columns import Text
+from medlstm.values.text_columns import Text, on_distinct
+from medlstm.values.time_spellings import ENDS_AT_24
 
+# A format that ends so names the zone of its times.
+_UTC_NAMES = ("UTC", "GMT", "Z")
 _EPOCHS = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 
@@ -21,11 +24,7 @@ def iso_times(texts: Text, formats: list[str], timezone: str | None) -> Text:
     """
     if not (formats or timezone):
         return texts
-    encoded = pc.dictionary_encode(texts.cast(pa.string()))
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    distinct = encoded.dictionary.to_pandas().astype("str")
-    return pa.DictionaryArray.from_arrays(encoded.indices, _iso(distinct, formats, timezone)).cast(pa.string())
+    return on_distinct(texts, lambda distinct: _iso(pd.Series(distinct.to_pandas()).astype("str"), formats, timezone))
 
 
 def _iso(distinct: pd.Series, formats: list[str], timezone: str | None) -> pa.Array:
@@ -50,7 +49,12 @@ def _parse(texts: pd.Series, one: str) -> pd.Series:
         seconds = numbers / _EPOCHS[one]
         usable = seconds.where(np.abs(seconds) < _LAST_SECOND)
         return pd.to_datetime(usable, unit="s", utc=True, errors="coerce").dt.as_unit("us")
-    return pd.to_datetime(texts, format=one, utc="%z" in one, errors="coerce").dt.as_unit("us")
+    # 24:00 is the midnight that ends the day, which strptime does not know.
+    at_24 = texts.str.contains(ENDS_AT_24, regex=True, na=False)
+    texts = texts.str.replace(ENDS_AT_24, lambda found: "00" + found.group()[2:], regex=True) if at_24.any() else texts
+    in_utc = one.endswith(("%z", "%Z", *_UTC_NAMES))
+    parsed = pd.to_datetime(texts, format=one, utc=in_utc, errors="coerce").dt.as_unit("us")
+    return parsed + pd.to_timedelta(at_24.astype("int64"), unit="D").dt.as_unit("us")
 
 
 def _localised(naive: pd.Series, timezone: str) -> pd.Series:
@@ -62,7 +66,8 @@ def _localised(naive: pd.Series, timezone: str) -> pd.Series:
 def ages(born: Text, at: Text, timezone: str) -> pa.Array:
     """Completed years, as text, from ISO 8601 dates of birth (a year or a month will do) and times; else null."""
     now, birth = (
-        parse_timestamps(texts.cast(pa.string()).to_pandas().astype("str"), timezone).values.dt.tz_convert(timezone)
+        parse_timestamps(texts.cast(pa.string()).to_pandas().astype("str"), timezone, whole_dates=False).values
+        .dt.tz_convert(timezone)
         for texts in (at, born)
     )
     not_yet = (now.dt.month * 100 + now.dt.day) < (birth.dt.month * 100 + birth.dt.day)

@@ -12,6 +12,7 @@ from medlstm.contracts.raw_to_admitted import read_contract_reports
 from medlstm.errors import MedlstmError
 from medlstm.lake.audit_log import read_audit
 from medlstm.lake.database import connect
+from medlstm.lake.file_order import with_file_place
 from medlstm.lake.files import Workspace, partition_dates, partition_file, sha256_of, table_schema
 from medlstm.lake.schemas import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA, TABLES, raw_schema, stays_schema
 from medlstm.settings.workspace import Config
@@ -112,10 +113,10 @@ def diff_extracts(workspace: Workspace, table: str, before: date, after: date, c
 
 def _newest(keys: tuple[str, ...], path: Path) -> str:
     mark = "" if "retracted" in pq.read_schema(path).names else ", null::boolean as retracted"
+    rows = with_file_place(f"from read_parquet('{_quoted(path)}', hive_partitioning = false)")
     return (
-        f"select * exclude (version) from (select *{mark}, row_number() over (partition by {', '.join(keys)} "
-        f"order by source_file desc, source_row desc) as version from read_parquet('{_quoted(path)}', "
-        "hive_partitioning = false)) "
+        f"select * exclude (version, file_place) from (select *{mark}, row_number() over (partition by {', '.join(keys)} "
+        f"order by file_place desc, source_row desc) as version from ({rows})) "
         "where version = 1"
     )
 

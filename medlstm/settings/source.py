@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from medlstm.values.missing_texts import NULL_TEXTS
 from medlstm.values.units import why_not_convertible
 
 
@@ -30,6 +31,8 @@ def _known_encoding(value: str) -> str:
 
 Timezone = Annotated[str, AfterValidator(known_timezone)]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
+# Whether quotes enclose fields, or are characters as any others.
+Quoting = Literal["standard", "none"]
 Delimiter = Annotated[str, Field(min_length=1, max_length=1)]
 TimeUnit = Literal["timestamp", "minutes", "hours", "days"]
 LengthUnit = Literal["minutes", "hours", "days"]
@@ -54,7 +57,8 @@ class TableMapping(Section):
     `time_formats`: strptime formats, epoch_seconds or epoch_milliseconds, tried in turn before ISO 8601. `timezone`:
     of times without an offset, when it is not the workspace's. `units`: variable to the unit it is received in;
     `unit_column`: the column that holds each row's unit (long layout). `decimal_comma`: numbers such as 37,5
-    and 1.234,5.
+    and 1.234,5 and, of thousands, 245.000. `null_texts`: words that stand for a missing time, number, identifier or
+    category.
     """
 
     table: Literal["stays", "observations"]
@@ -75,6 +79,7 @@ class TableMapping(Section):
     units: dict[str, str] = {}
     unit_column: str | None = None
     decimal_comma: bool = False
+    null_texts: list[str] = list(NULL_TEXTS)
 
     @model_validator(mode="after")
     def _layout_fits_table(self) -> "TableMapping":
@@ -120,14 +125,18 @@ class JoinSection(Section):
     keep: dict[str, list[str]] = {}
     delimiter: Delimiter = ","
     encoding: Encoding = "utf-8"
+    quoting: Quoting = "standard"
 
 
 class CsvFileMapping(TableMapping):
-    """A kind of file in a landing folder, by a pattern of its path there; `encoding` as Python names it."""
+    """A kind of file in a landing folder, by a pattern of its path, or of a folder's, there; upper and lower case are
+    alike. `encoding` as Python names it. `quoting = "none"`: quotes enclose no fields but are characters as any others.
+    """
 
     pattern: str
     delimiter: Delimiter = ","
     encoding: Encoding = "utf-8"
+    quoting: Quoting = "standard"
     joins: list[JoinSection] = []
 
 

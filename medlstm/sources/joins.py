@@ -10,6 +10,7 @@ import pyarrow as pa
 from medlstm.settings.source import JoinSection, TableMapping
 from medlstm.sources.mapping import Received, is_one_of
 from medlstm.sources.times import iso_times
+from medlstm.values.missing_texts import without_null_texts
 from medlstm.values.parsing import parse_timestamps
 from medlstm.values.text_columns import UnfitFileError
 
@@ -46,7 +47,7 @@ def make_lookup(
     for name, texts in join.keep.items():
         columns = columns.filter(is_one_of(columns.column(name), texts))
     columns = columns.combine_chunks()
-    keys = _keys(columns, list(join.on.values()))
+    keys = _keys(columns, list(join.on.values()), mapping)
     starts, stops = np.zeros(len(keys), np.int64), np.full(len(keys), _NEVER)
     kept = keys.notna().to_numpy().copy()
     if join.between:
@@ -70,7 +71,7 @@ def with_joined(received: Received, lookup: Lookup, mapping: TableMapping, timez
                 f"the column {name} (of the join {join.name}) is missing; the file has {', '.join(received.header)}: "
                 "correct the file, or joins in [[source.files]]"
             )
-    keys = _keys(received.columns, list(join.on))
+    keys = _keys(received.columns, list(join.on), mapping)
     if join.between:
         at = _instants(received.columns.column(join.between.time), mapping, timezone, -_NEVER)
         found = _interval_of(keys, at, lookup)
@@ -85,9 +86,10 @@ def with_joined(received: Received, lookup: Lookup, mapping: TableMapping, timez
     return replace(received, header=header, columns=columns), int((found < 0).sum())
 
 
-def _keys(columns: pa.Table, names: list[str]) -> pd.Series:
+def _keys(columns: pa.Table, names: list[str], mapping: TableMapping) -> pd.Series:
     """One text per row; null where any part is missing or blank."""
-    parts = [columns.column(name).to_pandas().astype("str").str.strip() for name in names]
+    texts = (without_null_texts(columns.column(name), mapping.null_texts).cast(pa.string()) for name in names)
+    parts = [pd.Series(one.to_pandas()).astype("str").str.strip() for one in texts]
     whole = parts[0]
     for part in parts[1:]:
         whole = whole + "\x1f" + part

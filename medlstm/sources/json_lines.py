@@ -1,4 +1,4 @@
-"""JSON Lines (.jsonl, .ndjson), plain or compressed, in batches."""
+"""JSON Lines (.jsonl, .ndjson, .json), plain or compressed, in batches."""
 
 import io
 import json
@@ -6,13 +6,64 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+
+from medlstm.sources.asked_columns import AskedColumns
+from medlstm.sources.mapping import Received
+from medlstm.sources.source_batch import BATCH_ROWS
+from medlstm.sources.text_stream import opened
+from medlstm.values.identifiers import plain_identifiers
+from medlstm.values.text_columns import UnfitFileError
 
 SUFFIXES = (".jsonl", ".ndjson")
 _MAX_LINE_BYTES = 16 << 20
-_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+
+
+class JsonNumber(str):
+    """A number's text as it stands in the file, told apart from a string."""
+
+    __slots__ = ()
+
+
+_DECODER = json.JSONDecoder(parse_float=JsonNumber, parse_int=JsonNumber, parse_constant=JsonNumber)
 
 Line = tuple[int, dict[str, Any] | None, str]
+
+
+def read_objects(path: Path, asked: AskedColumns) -> Iterator[Received]:
+    """Objects as rows; the columns are the names that any object of the first batch has, and any other one later.
+
+    A key that may be left out is null in every row until one has it. Raises UnfitFileError for a JSON array, OSError.
+    """
+    header: list[str] = []
+    seen: set[str] = set()
+    rows_read = 0
+    for batch in read_json_lines(path, BATCH_ROWS // 4):
+        if not rows_read and batch[0][1] is None and batch[0][2].lstrip("\ufeff \t").startswith("["):
+            raise UnfitFileError("one JSON array, not JSON Lines; write each object on a line of its own")
+        rows = [(number, dict(flattened(content))) for number, content, _ in batch if content is not None]
+        names = dict.fromkeys(name for _, row in rows for name in row)
+        seen |= names.keys()
+        header = list(dict.fromkeys([*header, *names, *sorted(asked.optional)]))
+        columns = {name: _texts([row.get(name) for _, row in rows], name, asked) for name in header
+                   if name in asked.names}  # fmt: skip
+        table = pa.table(columns) if columns else pa.table({"": pa.nulls(len(rows), pa.string())})
+        numbers = np.array([number for number, _ in rows], dtype=np.int64)
+        rows_read += len(batch)
+        unparsed = [(number, text) for number, content, text in batch if content is None]
+        yield Received(header, table, numbers, unparsed)
+    absent = sorted(asked.optional - seen) if rows_read else []
+    if absent:
+        told = f"have no key {', '.join(absent)}, as no line of the file has: missing in all of them"
+        yield Received(header, table.slice(0, 0), numbers[:0], [], {told: rows_read})
+
+
+def _texts(values: list[str | None], name: str, asked: AskedColumns) -> pa.Array:
+    if name in asked.comma_numbers:
+        values = [one.replace(".", ",") if isinstance(one, JsonNumber) else one for one in values]
+    texts = pa.array(values, pa.string())
+    return plain_identifiers(texts) if name in asked.identifiers else texts
 
 
 def read_json_lines(path: Path, batch_lines: int) -> Iterator[list[Line]]:
@@ -22,7 +73,7 @@ def read_json_lines(path: Path, batch_lines: int) -> Iterator[list[Line]]:
     cut off, UnicodeDecodeError never: a line that is not UTF-8 is none.
     """
     batch: list[Line] = []
-    with pa.input_stream(str(path), compression="detect") as stream:
+    with opened(path) as stream:
         for number, line in enumerate(_lines(stream), start=1):
             if not line.strip():
                 continue

@@ -1,10 +1,12 @@
 """Rows with named columns to canonical rows, by what the mapping says; the same for files and for queries."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,11 +16,20 @@ from medlstm.settings.workspace import Config
 from medlstm.sources.infer_dates import placed_by_extract_date
 from medlstm.sources.source_batch import raw_rows, unparsed_rows
 from medlstm.sources.times import ages, iso_times
-from medlstm.values.text_columns import Text, UnfitFileError, repeated
+from medlstm.values.missing_texts import ALSO_NAMES, without_null_texts
+from medlstm.values.parsing import parse_numbers
+from medlstm.values.text_columns import Text, UnfitFileError, on_distinct, repeated
 from medlstm.values.units import in_own_units
 
 _MINUTES = {"minutes": 1.0, "hours": 60.0, "days": 1440.0}
 _OPTIONAL = ("patient_id", "discharged_at", "died")
+# 1.234,5 and 1 234 567,8 and 1'234 and 245.000 (of thousands, for a decimal has a comma), and 1234,5 and ,5.
+_COMMA_NUMBER = (
+    r"^[+-]?(?:[1-9]\d{0,2}(?:(?:\.\d{3})+|(?:[ \x{a0}\x{2009}\x{202f}]\d{3})+|(?:['’]\d{3})+)(?:,\d+)?|\d*,\d+)"
+    r"(?:[eE][+-]?\d+)?$"
+)
+_THOUSANDS_MARK = r"[. '’\x{a0}\x{2009}\x{202f}]"
+_POINT_NUMBER = r"^[+-]?\d*\.\d+$"
 _TIMES = ("admitted_at", "discharged_at", "observed_at", "birth_date")
 
 
@@ -26,24 +37,38 @@ _TIMES = ("admitted_at", "discharged_at", "observed_at", "birth_date")
 class Received:
     """Some rows as received: the mapped columns as text, the rows' numbers, and lines (number, text) that are no rows.
 
-    `header` names all columns that were received.
+    `header` names all columns that were received; `counted`: what a person should know, with the rows it concerns.
     """
 
     header: list[str]
     columns: pa.Table
     numbers: np.ndarray
     unparsed: list[tuple[int, str]]
+    counted: Mapping[str, int] = field(default_factory=dict)
 
     def take(self, rows: pa.Array) -> "Received":
         """The rows [n] bool that are true."""
         return replace(self, columns=self.columns.filter(rows), numbers=self.numbers[np.asarray(rows)])
 
 
-def wanted_columns(mapping: TableMapping, config: Config) -> set[str]:
-    """The received columns that the mapping may use."""
-    canonical = {*STAY_CORE, *OBSERVATION_CORE, RETRACTED, *config.features.numeric, *config.features.categorical}
-    named = {*mapping.columns.values(), *mapping.variables, mapping.los_column or "", mapping.unit_column or ""}
-    return {*canonical, *named, *mapping.keep, *mapping.drop, *mapping.retracted_when}
+def no_rows(
+    header: list[str],
+    names: Collection[str],
+    unparsed: Sequence[tuple[int, str]] = (),
+    counted: Mapping[str, int] = MappingProxyType({}),
+) -> Received:
+    """The columns without a row, for a header alone, and for what is told at a file's end."""
+    columns = {name: pa.array([], pa.string()) for name in header if name in names}
+    return Received(header, pa.table(columns), np.arange(0), list(unparsed), counted)
+
+
+def refuse_repeated(header: list[str], names: Collection[str]) -> None:
+    """Raises UnfitFileError where one of the columns that are asked for appears twice."""
+    repeated_names = sorted({name for name in names if header.count(name) > 1})
+    if repeated_names:
+        raise UnfitFileError(
+            f"the column {repeated_names[0]} appears twice; export the file with distinct column names"
+        )
 
 
 def selected(received: Received, mapping: TableMapping) -> Received:
@@ -86,10 +111,16 @@ def _named(received: Received, name: str, canonical: str) -> pa.ChunkedArray:
     return received.columns.column(name)
 
 
-def _column(received: Received, mapping: TableMapping, canonical: str) -> Text:
+def _measured(received: Received, name: str, canonical: str, mapping: TableMapping) -> Text:
+    """A received column in which the words for nothing, and empty texts, are missing."""
+    return without_null_texts(_named(received, name, canonical), ["", *mapping.null_texts])
+
+
+def _column(received: Received, mapping: TableMapping, canonical: str, is_category: bool = False) -> Text:
     if canonical in mapping.constants:
         return repeated(mapping.constants[canonical], len(received.numbers))
     column: Text = _named(received, mapping.columns.get(canonical, canonical), canonical)
+    column = without_null_texts(column, _null_texts(mapping, canonical, is_category))
     if canonical in _TIMES and mapping.time_unit == "timestamp":
         column = iso_times(column, mapping.time_formats, mapping.timezone)
     if canonical in mapping.spellings:
@@ -97,15 +128,20 @@ def _column(received: Received, mapping: TableMapping, canonical: str) -> Text:
     return column
 
 
-def _respelled(column: Text, spellings: dict[str, str]) -> pa.DictionaryArray:
-    encoded = _encoded(column)
-    meant = [None if text is None else spellings.get(text.strip(), text) for text in encoded.dictionary.to_pylist()]
-    return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(meant, pa.string())).cast(pa.string())
+def _null_texts(mapping: TableMapping, canonical: str, is_category: bool) -> list[str]:
+    """The words that stand for nothing in a column: none of those that the mapping spells, or that are names there."""
+    if canonical == "variable":
+        # NA is sodium.
+        return []
+    names = {*mapping.spellings.get(canonical, {}), *(ALSO_NAMES if is_category else ())}
+    return [word for word in mapping.null_texts if word not in names]
 
 
-def _encoded(column: Text) -> pa.DictionaryArray:
-    encoded = pc.dictionary_encode(column.cast(pa.string()))
-    return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+def _respelled(column: Text, spellings: dict[str, str]) -> Text:
+    def meant(distinct: pa.Array) -> pa.Array:
+        return pa.array([spellings.get(text.strip(), text) for text in distinct.to_pylist()], pa.string())
+
+    return on_distinct(column, meant)
 
 
 def _stays(received: Received, name: str, mapping: TableMapping, extract_date: date, config: Config) -> pa.Table:
@@ -115,7 +151,7 @@ def _stays(received: Received, name: str, mapping: TableMapping, extract_date: d
             ids = [f"{extract_date.isoformat()}/{name}/{row}" for row in received.numbers]
             columns[target] = pa.array(ids, pa.string())
         elif target in mapping.columns or target in mapping.constants or target in received.header:
-            columns[target] = _column(received, mapping, target)
+            columns[target] = _column(received, mapping, target, target in config.features.categorical)
         elif target == "age" and "birth_date" in mapping.columns:
             born = _column(received, mapping, "birth_date")
             columns[target] = ages(born, columns["admitted_at"], config.workspace.timezone)
@@ -126,7 +162,7 @@ def _stays(received: Received, name: str, mapping: TableMapping, extract_date: d
     # With no identifier of the patient, each stay counts as a patient of its own.
     columns.setdefault("patient_id", columns["stay_id"])
     if mapping.los_column:
-        lengths = _decimal(_named(received, mapping.los_column, LOS_DAYS), mapping)
+        lengths = _decimal(_measured(received, mapping.los_column, LOS_DAYS, mapping), mapping)
         columns[LOS_DAYS] = _scaled(lengths, _MINUTES[mapping.los_unit] / 1440)
         if "admitted_at" not in columns:
             columns |= placed_by_extract_date(columns[LOS_DAYS], extract_date, config.workspace.timezone)
@@ -146,29 +182,40 @@ def _retractions(received: Received, mapping: TableMapping) -> dict[str, Text]:
 
 
 def _decimal(column: Text, mapping: TableMapping) -> Text:
-    """Numbers with a decimal comma (and dots or blanks between thousands) as numbers with a point."""
-    if not mapping.decimal_comma:
-        return column
-    texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    has_comma = pc.match_substring_regex(texts, r"^[+-]?\d{1,3}([. ]?\d{3})*,\d+([eE][+-]?\d+)?$")
-    plain = pc.replace_substring(pc.replace_substring_regex(texts, r"[. ]", ""), ",", ".")
-    return pc.if_else(has_comma, plain, texts)
+    """Numbers with a decimal comma, and marks between thousands, as numbers with a point: 1.250 is 1250."""
+    return on_distinct(column, _with_point) if mapping.decimal_comma else column
+
+
+def _with_point(distinct: pa.Array) -> pa.Array:
+    texts = pc.utf8_trim_whitespace(distinct)
+    plain = pc.replace_substring(pc.replace_substring_regex(texts, _THOUSANDS_MARK, ""), ",", ".")
+    return pc.if_else(pc.match_substring_regex(texts, _COMMA_NUMBER), plain, texts)
+
+
+def pointed_numbers(received: Received, names: Collection[str]) -> int:
+    """Rows in which one of the columns has a number such as 12.5, with a point that marks no thousands."""
+    found = np.zeros(len(received.numbers), dtype=bool)
+    for name in {*names} & {*received.columns.column_names}:
+        texts = pc.utf8_trim_whitespace(received.columns.column(name).cast(pa.string()))
+        pointed = pc.match_substring_regex(texts, _POINT_NUMBER)
+        thousands = pc.match_substring_regex(texts, _COMMA_NUMBER)
+        found |= pc.fill_null(pc.and_not(pointed, thousands), False).to_numpy()
+    return int(found.sum())
 
 
 def _scaled(texts: Text, factor: float) -> Text:
     """Numbers as text times `factor`; what is not a number stays as it is, for the contract to refuse."""
     if factor == 1:
         return texts
-    encoded = _encoded(texts)
-    distinct = pa.array([_scaled_text(text, factor) for text in encoded.dictionary.to_pylist()], pa.string())
-    return pa.DictionaryArray.from_arrays(encoded.indices, distinct)
+    return on_distinct(texts, lambda distinct: _scaled_texts(distinct, factor))
 
 
-def _scaled_text(text: str, factor: float) -> str:
-    try:
-        return repr(float(text) * factor)
-    except ValueError:
-        return text
+def _scaled_texts(distinct: pa.Array, factor: float) -> pa.Array:
+    received = distinct.to_pylist()
+    numbers = parse_numbers(pd.Series(received, dtype="str")).values.to_numpy(dtype=np.float64, na_value=np.nan)
+    scaled = (text if np.isnan(number) else repr(float(number) * factor)
+              for text, number in zip(received, numbers, strict=True))  # fmt: skip
+    return pa.array(scaled, pa.string())
 
 
 def _time(received: Received, mapping: TableMapping) -> dict[str, Text]:
@@ -184,7 +231,7 @@ def _long_observations(received: Received, name: str, mapping: TableMapping) -> 
     columns = {
         target: _column(received, mapping, target) for target in OBSERVATION_CORE if target != "observed_at"
     }
-    units = _named(received, mapping.unit_column, "unit_column") if mapping.unit_column else None
+    units = _measured(received, mapping.unit_column, "unit_column", mapping) if mapping.unit_column else None
     columns["value"] = _in_own_units(_decimal(columns["value"], mapping), columns["variable"], units, mapping)
     return raw_rows(columns | _time(received, mapping) | _retractions(received, mapping), name, received.numbers)
 
@@ -195,9 +242,8 @@ def _in_own_units(values: Text, variables: Text, units: Text | None, mapping: Ta
         return values
     declared = None
     if mapping.units:
-        encoded = _encoded(variables)
-        named = [mapping.units.get((text or "").strip()) for text in encoded.dictionary.to_pylist()]
-        declared = pa.DictionaryArray.from_arrays(encoded.indices, pa.array(named, pa.string())).cast(pa.string())
+        declared = on_distinct(variables, lambda distinct: pa.array(
+            [mapping.units.get(text.strip()) for text in distinct.to_pylist()], pa.string()))  # fmt: skip
     if units is None:
         return in_own_units(values, variables, declared)
     units = units.cast(pa.string())
@@ -211,7 +257,7 @@ def _wide_observations(received: Received, name: str, mapping: TableMapping) -> 
     shared = {"stay_id": stay, **time, **_retractions(received, mapping)}
     spellings = mapping.spellings.get("variable", {})
     for column in mapping.variables:
-        values = _named(received, column, "a variable")
+        values = _measured(received, column, "a variable", mapping)
         seen = pc.is_valid(values)
         present = seen.to_numpy()
         variable = repeated(spellings.get(column, column), int(present.sum()))

@@ -10,6 +10,7 @@ from medlstm.lake.file_order import file_order
 from medlstm.settings.source import CsvFileMapping, CsvSource, SqlSource
 from medlstm.settings.workspace import Config
 from medlstm.sources import csv, fhir, meds, physionet2012, sql, wide_parquet
+from medlstm.sources.part_folders import is_leftover
 from medlstm.sources.source_batch import Landed, LandingFolder, LandingWarning
 
 READERS: dict[str, Callable[[LandingFolder, Config], Iterator[Landed]]] = {
@@ -53,14 +54,15 @@ def _is_replayed(landing: LandingFolder) -> bool:
 
 
 def landing_files(folder: Path) -> tuple[Path, ...]:
-    """The files below `folder`, sorted; hidden ones (a transfer in progress) and links are left alone."""
+    """The files below `folder`, of each name the latest last; hidden ones (a transfer in progress), links and what
+    programs leave beside part files are left alone."""
     return tuple(Path(path) for path in sorted(_below(str(folder)), key=file_order))
 
 
 def _below(folder: str) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or entry.is_symlink():
+            if is_leftover(entry.name) or entry.is_symlink():
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from _below(entry.path)

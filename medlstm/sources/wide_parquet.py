@@ -31,7 +31,7 @@ from medlstm.sources.source_batch import (
     raw_rows,
 )
 from medlstm.values.identifiers import identifier_text
-from medlstm.values.text_columns import UnfitFileError, as_text, hours_of, repeated, require
+from medlstm.values.text_columns import Text, UnfitFileError, as_text, hours_of, repeated, require
 
 _HOURS = {"minutes": 1 / 60, "hours": 1.0, "days": 24.0}
 _SETTING = "columns in [source]"
@@ -101,10 +101,14 @@ def _hours_by_stay(path: Path, source: WideParquetSource, with_outcome: bool) ->
                 length = np.where(below & (remaining >= 0), since + remaining, np.nan)
             frame = pd.DataFrame(
                 {"last": since, "length": length},
-                index=pd.Index(identifier_text(batch.column(source.stay_id), source.stay_id).to_numpy(zero_copy_only=False)),
+                index=_stay_ids(batch, source).to_numpy(zero_copy_only=False),
             )
             parts.append(frame.groupby(level=0).max())
     return pd.concat(parts).groupby(level=0).max() if parts else pd.DataFrame({"last": [], "length": []})
+
+
+def _stay_ids(batch: pa.RecordBatch, source: WideParquetSource) -> Text:
+    return identifier_text(batch.column(source.stay_id), source.stay_id).cast(pa.string())
 
 
 def _hours(column: pa.Array, source: WideParquetSource) -> np.ndarray:
@@ -133,7 +137,7 @@ def _stays(path: Path, hours: pd.DataFrame, landing: LandingFolder, config: Conf
             columns = {name: _as_cells(batch.column(column)) for name, column in mapped.items()}
             for name in ("stay_id", "patient_id"):
                 if name in mapped:
-                    columns[name] = identifier_text(batch.column(mapped[name]), mapped[name])
+                    columns[name] = identifier_text(batch.column(mapped[name]), mapped[name]).cast(pa.string())
             columns.setdefault("patient_id", columns["stay_id"])
             of_stay = hours.reindex(pd.Index(columns["stay_id"].to_numpy(zero_copy_only=False)))
             if "admitted_at" not in columns:
@@ -187,7 +191,7 @@ def _observations(path: Path, landing: LandingFolder, source: WideParquetSource)
             raise UnfitFileError(f"no column beside {source.stay_id} and {source.time}: it holds no variable")
         read = 0
         for batch in file.iter_batches(BATCH_ROWS // 4):
-            stay, times = identifier_text(batch.column(source.stay_id), source.stay_id), _times(batch.column(source.time), source)
+            stay, times = _stay_ids(batch, source), _times(batch.column(source.time), source)
             for variable in variables:
                 cells = _as_cells(batch.column(variable))
                 seen = pc.is_valid(cells)

@@ -115,8 +115,9 @@ def _newest(keys: tuple[str, ...], path: Path) -> str:
     mark = "" if "retracted" in pq.read_schema(path).names else ", null::boolean as retracted"
     rows = with_file_place(f"from read_parquet('{_quoted(path)}', hive_partitioning = false)")
     return (
-        f"select * exclude (version, file_place) from (select *{mark}, row_number() over (partition by {', '.join(keys)} "
-        f"order by file_place desc, source_row desc) as version from ({rows})) "
+        f"select * exclude (version, file_place) from (select *{mark}, "
+        f"row_number() over (partition by {', '.join(keys)} order by file_place desc, source_row desc) as version "
+        f"from ({rows})) "
         "where version = 1"
     )
 

@@ -4,8 +4,9 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -55,12 +56,11 @@ def read_delimited(path: Path, asked: AskedColumns, form: CsvFileMapping | JoinS
             numbers = np.arange(read + 1, read + batch.num_rows + len(lines) + 1)
             read += len(numbers)
             kept = np.delete(numbers, [number - numbers[0] for number, _ in lines])
-            rows = pa.table({name: _text(batch.column(name), name, asked) for name in batch.schema.names})
-            if stream.replaced:
-                yield _decoded(names, pa.table(batch), rows, kept, lines)
-            else:
-                yield Received(names, rows, kept, lines)
-    yield no_rows(names, asked.names, skipped[seen:], _told(quotes) if quotes else {})
+            received = _with_fitting_lines(Received(names, pa.table(batch), kept, lines), form)
+            received = _decoded(received) if stream.replaced else received
+            yield replace(received, columns=_as_asked(received.columns, asked))
+    at_end = _with_fitting_lines(no_rows(names, asked.names, skipped[seen:], _told(quotes) if quotes else {}), form)
+    yield replace(at_end, columns=_as_asked(at_end.columns, asked))
 
 
 def _batches(
@@ -87,8 +87,36 @@ def _batches(
     )  # fmt: skip
 
 
-def _text(column: pa.Array, name: str, asked: AskedColumns) -> pa.Array:
-    return plain_identifiers(column) if name in asked.identifiers else column
+def _with_fitting_lines(received: Received, form: CsvFileMapping | JoinSection) -> Received:
+    """A line that the parser refused is a row after all, if it has more or fewer columns only behind the last one that
+    has a name, and nothing in them: spreadsheets leave out delimiters at the end of some rows."""
+    fitting = {number: row for number, text in received.unparsed if (row := _fitted(text, received.header, form))}
+    if not fitting:
+        return received
+    numbers = np.concatenate([received.numbers, np.array(list(fitting), dtype=np.int64)])
+    order = np.argsort(numbers)
+    columns = {}
+    for name, column in zip(received.columns.column_names, received.columns.columns, strict=True):
+        place = received.header.index(name)
+        more = pa.chunked_array([pa.array([row[place] or None for row in fitting.values()], pa.string())])
+        columns[name] = pa.chunked_array([*column.chunks, *more.chunks]).take(pa.array(order))
+    unparsed = [(number, text) for number, text in received.unparsed if number not in fitting]
+    return replace(received, columns=pa.table(columns), numbers=numbers[order], unparsed=unparsed)
+
+
+def _fitted(line: str, header: list[str], form: CsvFileMapping | JoinSection) -> list[str] | None:
+    try:
+        row = next(_reader(io.StringIO(line, newline=""), form), [])
+    except csv.Error:
+        return None
+    named = max((place + 1 for place, name in enumerate(header) if name), default=0)
+    return row if len(row) >= named and not any(row[named:]) and row != [] else None
+
+
+def _as_asked(columns: pa.Table, asked: AskedColumns) -> pa.Table:
+    texts = {name: plain_identifiers(columns.column(name)) if name in asked.identifiers else columns.column(name)
+             for name in columns.column_names}  # fmt: skip
+    return pa.table(texts)
 
 
 def _told(quotes: QuotedLineEnds) -> dict[str, int]:
@@ -105,18 +133,17 @@ def _told(quotes: QuotedLineEnds) -> dict[str, int]:
     return found
 
 
-def _decoded(
-    names: list[str], received: pa.Table, rows: pa.Table, numbers: np.ndarray, lines: list[tuple[int, str]]
-) -> Received:
+def _decoded(received: Received) -> Received:
     """A row with bytes that were not of the file's encoding becomes an unparsed line, and its neighbours stay rows."""
-    broken = np.zeros(rows.num_rows, dtype=bool)
-    for column in received.columns:
+    rows, numbers = received.columns, received.numbers
+    broken = np.zeros(len(numbers), dtype=bool)
+    for column in rows.columns:
         broken |= pc.fill_null(pc.match_substring(column, REPLACED), False).to_numpy()
     found = [
-        (int(numbers[row]), ",".join(value or "" for value in received.slice(row, 1).to_pylist()[0].values()))
+        (int(numbers[row]), ",".join(value or "" for value in rows.slice(row, 1).to_pylist()[0].values()))
         for row in np.flatnonzero(broken)
     ]
-    return Received(names, rows.filter(pa.array(~broken)), numbers[~broken], sorted(lines + found))
+    return replace(received.take(pa.array(~broken)), unparsed=sorted(received.unparsed + found))
 
 
 def _header(path: Path, asked: AskedColumns, form: CsvFileMapping | JoinSection) -> _Header:
@@ -143,8 +170,7 @@ def _first_rows(path: Path, form: CsvFileMapping | JoinSection) -> list[tuple[li
         while len(sample) < _SAMPLE_BYTES and (block := stream.read(_SAMPLE_BYTES)):
             sample += block
     text = sample.decode("utf-8", "replace").removeprefix("\ufeff")
-    quoting = csv.QUOTE_MINIMAL if form.quoting == "standard" else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter, quoting=quoting)
+    reader = _reader(io.StringIO(text, newline=""), form)
     rows: list[tuple[list[str], int]] = []
     try:
         for row in reader:
@@ -156,6 +182,11 @@ def _first_rows(path: Path, form: CsvFileMapping | JoinSection) -> list[tuple[li
         return rows
     # The last one may be cut.
     return rows if len(sample) < _SAMPLE_BYTES or len(rows) < 2 else rows[:-1]
+
+
+def _reader(text: io.StringIO, form: CsvFileMapping | JoinSection) -> Any:
+    quoting = csv.QUOTE_MINIMAL if form.quoting == "standard" else csv.QUOTE_NONE
+    return csv.reader(text, delimiter=form.delimiter, quoting=quoting)
 
 
 def _wrong_encoding(path: Path, encoding: str) -> str:

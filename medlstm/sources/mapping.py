@@ -25,8 +25,8 @@ _MINUTES = {"minutes": 1.0, "hours": 60.0, "days": 1440.0}
 _OPTIONAL = ("patient_id", "discharged_at", "died")
 # 1.234,5 and 1 234 567,8 and 1'234 and 245.000 (of thousands, for a decimal has a comma), and 1234,5 and ,5.
 _COMMA_NUMBER = (
-    r"^[+-]?(?:[1-9]\d{0,2}(?:(?:\.\d{3})+|(?:[ \x{a0}\x{2009}\x{202f}]\d{3})+|(?:['’]\d{3})+)(?:,\d+)?|\d*,\d+)"
-    r"(?:[eE][+-]?\d+)?$"
+    r"^[+-]?(?:[1-9]\d{0,2}(?:(?:\.\d{3})+|(?:[ \x{a0}\x{2009}\x{202f}]\d{3})+|(?:['’]\d{3})+)(?:,\d+)?|\d*,\d+"
+    r"(?:[eE][+-]?\d+)?)$"
 )
 _THOUSANDS_MARK = r"[. '’\x{a0}\x{2009}\x{202f}]"
 _POINT_NUMBER = r"^[+-]?\d*\.\d+$"
@@ -259,7 +259,7 @@ def _wide_observations(received: Received, name: str, mapping: TableMapping) -> 
     for column in mapping.variables:
         values = _measured(received, column, "a variable", mapping)
         seen = pc.is_valid(values)
-        present = seen.to_numpy()
+        present = seen.to_numpy(zero_copy_only=False)
         variable = repeated(spellings.get(column, column), int(present.sum()))
         filtered = _in_own_units(_decimal(values.filter(seen), mapping), variable, None, mapping)
         columns = {key: column.filter(seen) for key, column in shared.items()}

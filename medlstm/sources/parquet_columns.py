@@ -39,7 +39,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
 def _text(column: pa.Array, name: str, asked: AskedColumns) -> Text:
     kind = column.type
     if pa.types.is_nested(kind):
-        raise UnfitFileError(f"the column {name} is nested not one value a row); export it as plain columns")
+        raise UnfitFileError(f"the column {name} is nested, not one value a row; export it as plain columns")
     if name in asked.identifiers:
         return identifier_text(column, name)
     if pa.types.is_duration(kind) and name in asked.durations:

@@ -42,6 +42,7 @@ class QuotedLineEnds:
         self._columns = columns
         self._rest = b""
         self._lines_before = 0
+        self._is_edge = np.isin(np.arange(256), [_QUOTE, _NEWLINE, _RETURN, *self._delimiter])
         self._plain = re.compile(rb"[^\r\n" + re.escape(self._delimiter) + rb"]*+")
 
     def passed_on(self, block: bytes, last: bool) -> bytes:
@@ -73,17 +74,18 @@ class QuotedLineEnds:
         """Where lines begin that hold quotes other than around whole fields."""
         found = np.frombuffer(text, dtype=np.uint8)[:whole]
         quotes = np.flatnonzero(found == _QUOTE)
-        if not len(quotes):
-            return []
-        starts = np.concatenate([[0], np.flatnonzero((found == _NEWLINE) | (found == _RETURN)) + 1])
+        ends = np.flatnonzero((found == _NEWLINE) | (found == _RETURN))
+        before_end = np.searchsorted(quotes, ends)
+        # Of a line's quotes the first, third, … follow the edge of a field, the second, fourth, … stand before one.
+        opening = self._is_edge[found[np.maximum(quotes - 1, 0)]] | (quotes == 0)
+        closing = self._is_edge[found[np.minimum(quotes + 1, whole - 1)]] | (quotes == whole - 1)
+        if not (before_end % 2).any() and opening[::2].all() and closing[1::2].all():
+            return [] if len(quotes) % 2 == 0 else [int(ends[-1]) + 1 if len(ends) else 0]
+        starts = np.concatenate([[0], ends + 1])
         line = np.searchsorted(starts, quotes, side="right") - 1
-        is_first = np.concatenate([[True], line[1:] != line[:-1]])
-        place = np.arange(len(quotes)) - np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
-        padded = np.concatenate([[_NEWLINE], found, [_NEWLINE]])
-        beside = np.where(place % 2 == 0, padded[quotes], padded[quotes + 2])
-        at_an_edge = np.isin(beside, [_QUOTE, _NEWLINE, _RETURN, *self._delimiter])
-        is_last = np.concatenate([is_first[1:], [True]])
-        unclear = ~at_an_edge | (is_last & (place % 2 == 0))
+        place = np.arange(len(quotes)) - np.concatenate([[0], before_end])[line]
+        is_last = np.concatenate([line[1:] != line[:-1], [True]])
+        unclear = ~np.where(place % 2 == 0, opening, closing) | (is_last & (place % 2 == 0))
         return [int(starts[one]) for one in np.unique(line[unclear])]
 
     def _record(self, text: bytes, start: int, last: bool) -> tuple[int | None, bytes | None]:
@@ -118,7 +120,9 @@ class QuotedLineEnds:
 
     def _alone(self, line: bytes) -> _Line:
         """A line's fields, if every quote that it does not close means itself."""
-        fields, opened, place = [], [], 0
+        fields: list[bytes] = []
+        opened: list[int] = []
+        place = 0
         while True:
             quoted = _IN_LINE.match(line, place)
             if quoted is None and line[place : place + 1] == b'"':

@@ -6,7 +6,6 @@ stay, in hours, at each time. An empty cell, or NaN, is nothing observed.
 
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from fnmatch import fnmatch
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -20,6 +19,7 @@ from medlstm.lake.schemas import LOS_DAYS, MINUTES_AFTER_ADMISSION, STAY_CORE
 from medlstm.settings.source import WideParquetSource
 from medlstm.settings.workspace import Config
 from medlstm.sources.infer_dates import iso_text
+from medlstm.sources.part_folders import matches
 from medlstm.sources.source_batch import (
     BATCH_ROWS,
     FilesRead,
@@ -31,6 +31,7 @@ from medlstm.sources.source_batch import (
     raw_rows,
 )
 from medlstm.values.identifiers import identifier_text
+from medlstm.values.missing_texts import ALSO_NAMES, NULL_TEXTS, without_null_texts
 from medlstm.values.text_columns import Text, UnfitFileError, as_text, hours_of, repeated, require
 
 _HOURS = {"minutes": 1 / 60, "hours": 1.0, "days": 24.0}
@@ -47,7 +48,7 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
     source = config.source
     assert isinstance(source, WideParquetSource)
     kinds = (source.static, source.dynamic, source.outcomes)
-    static, dynamic, outcomes = ([path for path in landing.files if fnmatch(path.name, kind)] for kind in kinds)
+    static, dynamic, outcomes = (_matching(landing, kind) for kind in kinds)
     broken: dict[Path, str] = {}
     hours = pd.DataFrame({"last": pd.Series(dtype="float64"), "length": pd.Series(dtype="float64")})
     for path in [*outcomes, *dynamic]:
@@ -75,6 +76,11 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
         )
 
 
+def _matching(landing: LandingFolder, pattern: str) -> list[Path]:
+    """Files whose own name, or that of the folder of parts that they lie in, fits the pattern."""
+    return [path for path in landing.files if matches(path.name, pattern) or matches(landing.name(path), pattern)]
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, UnfitFileError):
         return str(error)
@@ -88,7 +94,7 @@ def _longest(known: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
 def _hours_by_stay(path: Path, source: WideParquetSource, with_outcome: bool) -> pd.DataFrame:
     """Per stay_id: the last time and, from outcomes below their cap, the whole length, in hours."""
     parts = []
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
         header = file.schema_arrow.names
         names = [source.stay_id, source.time, *([source.outcome] if with_outcome else [])]
         columns = [require(name, header, f"stay_id, time or outcome in [source] ({name})") for name in names]
@@ -101,14 +107,14 @@ def _hours_by_stay(path: Path, source: WideParquetSource, with_outcome: bool) ->
                 length = np.where(below & (remaining >= 0), since + remaining, np.nan)
             frame = pd.DataFrame(
                 {"last": since, "length": length},
-                index=_stay_ids(batch, source).to_numpy(zero_copy_only=False),
+                index=_identifiers(batch, source.stay_id).to_numpy(zero_copy_only=False),
             )
             parts.append(frame.groupby(level=0).max())
     return pd.concat(parts).groupby(level=0).max() if parts else pd.DataFrame({"last": [], "length": []})
 
 
-def _stay_ids(batch: pa.RecordBatch, source: WideParquetSource) -> Text:
-    return identifier_text(batch.column(source.stay_id), source.stay_id).cast(pa.string())
+def _identifiers(batch: pa.RecordBatch, name: str) -> Text:
+    return without_null_texts(identifier_text(batch.column(name), name), NULL_TEXTS).cast(pa.string())
 
 
 def _hours(column: pa.Array, source: WideParquetSource) -> np.ndarray:
@@ -128,16 +134,19 @@ def _numbers(column: pa.Array) -> np.ndarray:
 def _stays(path: Path, hours: pd.DataFrame, landing: LandingFolder, config: Config) -> Iterator[RowBatch]:
     source = config.source
     assert isinstance(source, WideParquetSource)
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
         header = file.schema_arrow.names
         mapped = _static_columns(header, source, config)
         names = list(dict.fromkeys(mapped.values()))
         read = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=names):
-            columns = {name: _as_cells(batch.column(column)) for name, column in mapped.items()}
+            columns = {
+                name: _as_cells(batch.column(column), ALSO_NAMES if name in config.features.categorical else ())
+                for name, column in mapped.items()
+            }
             for name in ("stay_id", "patient_id"):
                 if name in mapped:
-                    columns[name] = identifier_text(batch.column(mapped[name]), mapped[name]).cast(pa.string())
+                    columns[name] = _identifiers(batch, mapped[name])
             columns.setdefault("patient_id", columns["stay_id"])
             of_stay = hours.reindex(pd.Index(columns["stay_id"].to_numpy(zero_copy_only=False)))
             if "admitted_at" not in columns:
@@ -175,23 +184,24 @@ def _placed(of_stay: pd.DataFrame, extract_date: date, timezone: str) -> dict[st
     return {"admitted_at": iso_text(admitted), "discharged_at": iso_text(discharged)}
 
 
-def _as_cells(column: pa.Array) -> pa.Array:
-    """Text, with NaN as missing."""
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    return as_text(column)
+def _as_cells(column: pa.Array, names: tuple[str, ...] = ()) -> pa.Array:
+    """Text, with NaN and the words for nothing, but for those that are `names` here, as missing."""
+    texts = as_text(column)
+    if pa.types.is_primitive(column.type):
+        return texts
+    return without_null_texts(texts, ["", *(word for word in NULL_TEXTS if word not in names)]).cast(pa.string())
 
 
 def _observations(path: Path, landing: LandingFolder, source: WideParquetSource) -> Iterator[RowBatch]:
     """One table per variable and batch: the rows in which it has a value."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
         header = file.schema_arrow.names
         variables = [name for name in header if name not in (source.stay_id, source.time)]
         if not variables:
             raise UnfitFileError(f"no column beside {source.stay_id} and {source.time}: it holds no variable")
         read = 0
         for batch in file.iter_batches(BATCH_ROWS // 4):
-            stay, times = _stay_ids(batch, source), _times(batch.column(source.time), source)
+            stay, times = _identifiers(batch, source.stay_id), _times(batch.column(source.time), source)
             for variable in variables:
                 cells = _as_cells(batch.column(variable))
                 seen = pc.is_valid(cells)

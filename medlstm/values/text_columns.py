@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 Text: TypeAlias = pa.Array | pa.ChunkedArray
 # Below it every whole number is written without an exponent.
 _PLAIN_FLOAT = 1e10
+_TRAILING_ZEROS = (r"\.0*$|(\.\d*[1-9])0+$", r"\1")
 _DASHED = (r"^(.{8})(.{4})(.{4})(.{4})(.{12})$", r"\1-\2-\3-\4-\5")
 
 
@@ -39,7 +40,8 @@ def as_text(column: Text) -> Text:
         return as_text(hours_of(column))
     if pa.types.is_floating(kind):
         return _number_text(column)
-    return column.cast(pa.string())
+    texts = column.cast(pa.string())
+    return pc.replace_substring_regex(texts, *_TRAILING_ZEROS) if pa.types.is_decimal(kind) else texts
 
 
 def _number_text(column: Text) -> Text:

@@ -101,9 +101,9 @@ class QuotedLineEnds:
         if end is None and not last and len(text) - start < _LONGEST_BYTES:
             return None, None
         if end is not None:
-            swallowed = [self._may_be_row(one) for one in _lines(text[start:end]) if one.strip()]
-            if self._columns < _FEWEST_COLUMNS or not all(swallowed):
-                if any(swallowed[1:]):
+            lines = [one for one in _lines(text[start:end]) if one.strip()]
+            if self._columns < _FEWEST_COLUMNS or not all(map(self._may_be_row, lines)):
+                if any(self._may_be_row(one) for one in lines[1:-1] if b'"' not in one):
                     self.doubtful.append(self._number(text, start))
                 return end, None
         return start + len(line), self._mended(start, text, alone.fields, alone.opened)

@@ -38,7 +38,7 @@ def asked_by_mapping(mapping: CsvFileMapping, config: Config) -> AskedColumns:
         mapping,
         config,
         names={*received.values(), *plain, *conditions, *keys, *times},
-        needed=_own({*mapping.columns.values(), *plain, *conditions, *keys, *times}, mapping),
+        needed=_own({*_needed(mapping, received), *plain, *conditions, *keys, *times}, mapping),
         identifiers={received.get("stay_id"), received.get("patient_id"), *keys},
         optional=_optional(mapping, config, received) | keys | times,
     )
@@ -98,6 +98,13 @@ def _received(mapping: TableMapping, config: Config) -> dict[str, str]:
         canonical = {*OBSERVATION_CORE} - ({"variable", "value"} if mapping.layout == "wide" else set())
     canonical |= set() if mapping.retracted_when else {RETRACTED}
     return {name: mapping.columns.get(name, name) for name in canonical - set(mapping.constants)}
+
+
+def _needed(mapping: CsvFileMapping, received: dict[str, str]) -> set[str]:
+    spared = {"patient_id", "discharged_at", "died", RETRACTED}
+    spared |= {"admitted_at"} if mapping.los_column else set()
+    spared |= {"age"} if "birth_date" in mapping.columns else set()
+    return {column for name, column in received.items() if name in mapping.columns or name not in spared}
 
 
 def _optional(mapping: CsvFileMapping, config: Config, received: dict[str, str]) -> set[str | None]:

@@ -21,7 +21,7 @@ IN_ORDER = [
 
 
 def test_later_files_come_last_by_numbers_as_numbers():
-    assert sorted(reversed(IN_ORDER), key=file_order) == IN_ORDER
+    assert sorted({*IN_ORDER}, key=file_order) == IN_ORDER
 
 
 @pytest.mark.parametrize("names", [IN_ORDER, ["a1", "a01", "A1.csv", "a1.csv.gz", "b", "é2", "é10", "x_" + "9" * 23]])

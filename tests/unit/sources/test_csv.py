@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from medlstm.errors import ConfigError, LandingError
+from medlstm.lake.files import Workspace
+from medlstm.sequences.cohort import load_cohort
 from medlstm.settings.workspace import parse_config
 from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate
 
@@ -134,3 +136,30 @@ def test_hidden_files_and_links_are_left_alone_and_unmatched_ones_are_counted(fo
     assert landed.warnings == (
         "2026-03-28: 1 of 1 files match no pattern of [[source.files]] and were not read",
     )
+
+
+def test_of_two_files_the_one_of_the_higher_number_is_the_later(folder, tmp_path):
+    stays = {"pattern": "stays*", "table": "stays",
+             "columns": {"stay_id": "Visit", "admitted_at": "In", "discharged_at": "Out"}}  # fmt: skip
+    for number, left in ((9, ""), (10, "2026-03-28T05:00")):
+        (folder / f"stays_{number}.csv").write_text(f"Visit,In,Out,age\na,2026-03-28T01:00,{left},61\n")
+        (folder / f"labs_{number}.csv").write_text(
+            f"stay_id,observed_at,variable,value\na,2026-03-28T02:00,HR,{number}\n"
+        )
+    config = _config(stays, LONG)
+    take_in_and_validate(tmp_path, DAY, config)
+    (stay,) = load_cohort(Workspace(tmp_path), DAY, config).frame.to_dict("records")
+    assert stay["discharged_at"].isoformat() == "2026-03-28T05:00:00+00:00"
+    # Of readings of one moment the last one counts.
+    assert [row["value"] for row in admitted(tmp_path, "observations", DAY)] == [9.0, 10.0]
+
+
+def test_an_identifier_that_lost_its_digits_is_quarantined(folder, tmp_path):
+    (folder / "labs.csv").write_text(
+        "stay_id,observed_at,variable,value\n2.026E+11,2026-03-28T01:00,HR,80\n202600000017,2026-03-28T01:00,HR,81\n"
+    )
+    take_in_and_validate(tmp_path, DAY, _config(LONG))
+    assert [row["value"] for row in admitted(tmp_path, "observations", DAY)] == [81.0]
+    (row,) = quarantined(tmp_path, "observations", DAY)
+    assert (row["rule"], row["source_row"]) == ("identifier_rounded", 1)
+    assert "2.026" not in row["reason"]

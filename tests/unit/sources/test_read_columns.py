@@ -221,3 +221,10 @@ def test_a_format_that_names_utc_reads_utc_and_24_00_ends_the_day(read):
     assert read({"labs.csv": text}, LABS | formats).column("observed_at") == [
         "2026-03-27T23:00:00Z", "2026-03-27T09:24:00Z", "2026-03-27T10:00:00Z", "27.03.2026 24:00:15",
     ]  # fmt: skip
+
+
+def test_timestamps_of_old_spark_do_not_run_over(read, tmp_path):
+    far = pa.table({"visit": ["s1"], "mrn": ["p1"], "adm": pa.array([0], pa.timestamp("us")),
+                    "dis": pa.array([253_402_214_400_000_000], pa.timestamp("us"))})  # fmt: skip
+    pq.write_table(far, tmp_path / "stays.parquet", use_deprecated_int96_timestamps=True)
+    assert read({}, STAYS).column("discharged_at") == ["9999-12-31T00:00:00.000000"]

@@ -110,3 +110,19 @@ def test_a_rerun_hands_over_equal_rows_and_unknown_files_are_counted(folder, tmp
     take_in(tmp_path, DAY, _config())
     assert raw(tmp_path, "observations", DAY) == first
     assert "1 of 3 files match neither" in landed.warnings[0]
+
+
+def test_words_for_nothing_and_types_of_any_program_in_a_folder_of_parts(folder, tmp_path):
+    day = timedelta(days=1) / timedelta(hours=1)
+    dyn = pd.DataFrame({"stay_id": [2026000000171.0, 2026000000172.0], "time": [1.0, day], "hr": ["80", "NULL"]})
+    sta = pd.DataFrame({"stay_id": ["2026000000171", "2026000000172"], "age": [61, 62], "sex": ["NULL", "NA"]})
+    (folder / "dyn.parquet").mkdir()
+    (folder / "STA.PARQUET").mkdir()
+    dyn.to_parquet(folder / "dyn.parquet" / "part-00000.snappy.parquet")
+    sta.to_parquet(folder / "STA.PARQUET" / "part-00000.snappy.parquet")
+    (folder / "dyn.parquet" / "_SUCCESS").touch()
+    landed = take_in(tmp_path, DAY, _config())
+    assert (landed.unreadable, landed.warnings) == ((), ())
+    found = [(row["stay_id"], row["variable"], row["value"]) for row in raw(tmp_path, "observations", DAY)]
+    assert found == [("2026000000171", "hr", "80")]
+    assert [row["gender"] for row in raw(tmp_path, "stays", DAY)] == [None, "NA"]

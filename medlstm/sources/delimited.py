@@ -106,11 +106,11 @@ def _with_fitting_lines(received: Received, form: CsvFileMapping | JoinSection) 
 
 def _fitted(line: str, header: list[str], form: CsvFileMapping | JoinSection) -> list[str] | None:
     try:
-        row = next(_reader(io.StringIO(line, newline=""), form), [])
+        row: list[str] = next(_reader(io.StringIO(line, newline=""), form), [])
     except csv.Error:
         return None
     named = max((place + 1 for place, name in enumerate(header) if name), default=0)
-    return row if len(row) >= named and not any(row[named:]) and row != [] else None
+    return row if row and len(row) >= named and not any(row[named:]) else None
 
 
 def _as_asked(columns: pa.Table, asked: AskedColumns) -> pa.Table:
@@ -185,8 +185,9 @@ def _first_rows(path: Path, form: CsvFileMapping | JoinSection) -> list[tuple[li
 
 
 def _reader(text: io.StringIO, form: CsvFileMapping | JoinSection) -> Any:
-    quoting = csv.QUOTE_MINIMAL if form.quoting == "standard" else csv.QUOTE_NONE
-    return csv.reader(text, delimiter=form.delimiter, quoting=quoting)
+    if form.quoting == "none":
+        return csv.reader(text, delimiter=form.delimiter, quoting=csv.QUOTE_NONE)
+    return csv.reader(text, delimiter=form.delimiter)
 
 
 def _wrong_encoding(path: Path, encoding: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 _NOTHING = "__HIVE_DEFAULT_PARTITION__"
@@ -45,7 +45,8 @@ def is_part(name: str) -> bool:
     return PurePosixPath(name).name.startswith("part-") and "/" in name
 
 
-def delta_tables(names: Iterator[str]) -> set[str]:
-    """The folders among the files' that are Delta tables: some of their files may hold rows that were deleted."""
-    parts = (PurePosixPath(name).parts for name in names)
-    return {"/".join(one[: one.index(_DELTA_LOG)]) for one in parts if _DELTA_LOG in one}
+def is_of_delta_table(path: Path, name: str) -> bool:
+    """Whether a file, called `name` within its landing folder, is part of a Delta table, whose log tells which files
+    count no more."""
+    folders = path.parents[: len(PurePosixPath(name).parts) - 1]
+    return any(folder.name == _DELTA_LOG or (folder / _DELTA_LOG).is_dir() for folder in folders)

@@ -11,7 +11,7 @@ from medlstm.sources import delimited, json_lines, parquet_columns
 from medlstm.sources.asked_columns import AskedColumns
 from medlstm.sources.file_kinds import DELIMITED, JSON_LINES, kind_of
 from medlstm.sources.mapping import Received
-from medlstm.sources.part_folders import folder_columns, is_part
+from medlstm.sources.part_folders import folder_columns, is_of_delta_table, is_part
 from medlstm.values.text_columns import UnfitFileError
 
 
@@ -23,6 +23,8 @@ def read_columns(
     At least one batch, so that a file with a header alone is held against the mapping; an empty part of a table of
     many has none. Raises UnfitFileError, and what the parsers raise.
     """
+    if is_of_delta_table(path, name):
+        raise UnfitFileError("part of a Delta table, whose log may say that its rows were deleted; export plain Parquet")
     if is_part(name) and not path.stat().st_size:
         return
     match kind_of(name):

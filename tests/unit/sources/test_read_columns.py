@@ -165,6 +165,13 @@ def test_a_folder_of_parts_is_one_table(read):
     assert (found.unreadable, found.warnings) == ({}, [])
 
 
+def test_a_delta_table_is_refused_for_its_files_may_hold_deleted_rows(read):
+    found = read({"labs/part-0.parquet": _labs(v=["1"]), "labs/_delta_log/0.json": '{"add": {}}\n'}, LABS)
+    assert found.rows == []
+    assert all("Delta table" in reason for reason in found.unreadable.values())
+    assert len(found.unreadable) == 2
+
+
 def test_upper_case_names_read_as_lower_case_ones(read):
     files = {
         "STAYS.TSV": "visit\tmrn\tadm\tdis\ns1\tp1\t2026-03-27\t\n",

@@ -24,7 +24,7 @@ def read_columns(
     many has none. Raises UnfitFileError, and what the parsers raise.
     """
     if is_of_delta_table(path, name):
-        raise UnfitFileError("part of a Delta table, whose log may say that its rows were deleted; export plain Parquet")
+        raise UnfitFileError("part of a Delta table, whose log may have deleted its rows; export it as plain Parquet")
     if is_part(name) and not path.stat().st_size:
         return
     match kind_of(name):

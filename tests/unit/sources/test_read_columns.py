@@ -222,7 +222,8 @@ def test_quotes_enclose_fields_unless_the_mapping_says_that_they_do_not(read):
 
 
 def test_a_format_that_names_utc_reads_utc_and_24_00_ends_the_day(read):
-    formats = {"time_formats": ["%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M UTC"], "timezone": "Europe/Berlin"}
+    written = ["%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M UTC"]
+    formats = {"time_formats": written, "timezone": "Europe/Berlin"}
     times = ["27.03.2026 24:00", "27.03.2026 10:24:00", "27.03.2026 10:00 UTC", "27.03.2026 24:00:15"]
     text = "visit,t,test,v\n" + "".join(f"a,{one},HR,1\n" for one in times)
     assert read({"labs.csv": text}, LABS | formats).column("observed_at") == [

@@ -2,12 +2,13 @@ from datetime import date, datetime
 
 import meds
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from medlstm.errors import ConfigError
 from medlstm.settings.workspace import parse_config
-from medlstm.sources import meds as meds_source
+from medlstm.sources import meds_events
 from medlstm.sources.meds_codes import CodeBook
 from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate
 
@@ -130,7 +131,7 @@ def test_batches_that_end_within_a_subject_give_the_same_rows(folder, tmp_path, 
     pq.write_table(_events(*shifted), folder / "data" / "0.parquet")
     take_in(tmp_path, DAY, _config())
     whole = [raw(tmp_path, table, DAY) for table in ("stays", "observations")]
-    monkeypatch.setattr(meds_source, "BATCH_ROWS", 7)
+    monkeypatch.setattr(meds_events, "BATCH_ROWS", 7)
     take_in(tmp_path, DAY, _config())
     assert [raw(tmp_path, table, DAY) for table in ("stays", "observations")] == whole
     assert len(whole[0]) == 40
@@ -174,3 +175,117 @@ def test_a_feature_without_codes_is_refused(folder, tmp_path):
 def test_a_static_is_what_the_last_star_stands_for(pattern, code, text):
     source = _config(statics={"gender": [pattern]}).source
     assert CodeBook(source, {}).meaning(code).text == text
+
+
+ADMITTED, LEFT = "HOSPITAL_ADMISSION//EW", "HOSPITAL_DISCHARGE//HOME"
+
+
+def _with_times(table, kind):
+    return table.set_column(1, "time", table.column("time").cast(kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "zone"),
+    [(pa.timestamp("ns"), ""), (pa.timestamp("ms"), ""), (pa.timestamp("s"), ""), (pa.timestamp("us", "UTC"), "Z"),
+     (pa.timestamp("ns", "America/New_York"), "Z"), (pa.timestamp("s", "+00:00"), "Z")],
+)  # fmt: skip
+def test_times_of_any_unit_are_read_and_those_with_a_zone_are_instants(folder, tmp_path, kind, zone):
+    pq.write_table(_with_times(_events(*FIRST), kind), folder / "data" / "0.parquet", store_schema=True)
+    landed = take_in(tmp_path, DAY, _config())
+    assert landed.unreadable == ()
+    assert [row["admitted_at"] for row in raw(tmp_path, "stays", DAY)] == [
+        f"2026-03-20T10:00:00{zone}", f"2026-03-27T10:00:00{zone}",
+    ]  # fmt: skip
+    assert [row["age"] for row in raw(tmp_path, "stays", DAY)] == ["65", "65"]
+    assert {row["observed_at"] for row in raw(tmp_path, "observations", DAY)} == {f"2026-03-20T11:00:00{zone}"}
+
+
+def test_what_is_finer_than_a_microsecond_is_cut_off(folder, tmp_path):
+    rows = _with_times(_events(*FIRST), pa.timestamp("ns"))
+    finer = pc.add(rows.column("time").cast(pa.int64()), 1_999).cast(pa.timestamp("ns"))
+    pq.write_table(rows.set_column(1, "time", finer), folder / "data" / "0.parquet")
+    take_in(tmp_path, DAY, _config())
+    assert raw(tmp_path, "stays", DAY)[0]["admitted_at"] == "2026-03-20T10:00:00.000001"
+
+
+def test_a_birth_is_a_day_whatever_the_zones(folder, tmp_path):
+    on_the_birthday = [(7, "1960-03-28", meds.birth_code, None), (7, "2026-03-28T12:00", ADMITTED, None),
+                       (8, "1960-03-28", meds.birth_code, None), (8, "2026-03-27T12:00", ADMITTED, None)]  # fmt: skip
+    pq.write_table(_with_times(_events(*on_the_birthday), pa.timestamp("us", "UTC")), folder / "data" / "0.parquet")
+    config = _config()
+    far_west = config.workspace.model_copy(update={"timezone": "America/Los_Angeles"})
+    take_in(tmp_path, DAY, config.model_copy(update={"workspace": far_west}))
+    assert [row["age"] for row in raw(tmp_path, "stays", DAY)] == ["66", "65"]
+
+
+def test_columns_that_cannot_be_read_exactly_are_refused_with_the_reason(folder, tmp_path):
+    whole = _events(*FIRST)
+    texts = pa.array([None if one[1] is None else one[1] for one in FIRST])
+    pq.write_table(whole.set_column(1, "time", texts), folder / "data" / "0.parquet")
+    floats = pa.array([float(2**53 + 2)] * len(FIRST))
+    pq.write_table(whole.set_column(0, "subject_id", floats), folder / "data" / "1.parquet")
+    reasons = [file.reason for file in take_in(tmp_path, DAY, _config()).unreadable]
+    assert "time is string and no timestamp" in reasons[0]
+    assert "float beyond 2^53" in reasons[1]
+
+
+@pytest.mark.parametrize(
+    ("events", "stays"),
+    [
+        # A transfer: the discharge ends the old stay, the admission of the same moment begins the new one.
+        ([("20", ADMITTED), ("25", ADMITTED), ("25", LEFT), ("27", LEFT)], [("20", "25"), ("25", "27")]),
+        ([("20", ADMITTED), ("25", LEFT), ("25", ADMITTED)], [("20", "25"), ("25", None)]),
+        # Two codes for one transfer.
+        ([("20", ADMITTED), ("25", LEFT), ("25", ADMITTED), ("25", LEFT), ("25", ADMITTED)],
+         [("20", "25"), ("25", None)]),
+        ([("20", ADMITTED), ("22", ADMITTED), ("22", LEFT), ("24", LEFT), ("24", ADMITTED)],
+         [("20", "22"), ("22", "24"), ("24", None)]),
+        # Nothing was open: a stay of no length, not one that is open for ever.
+        ([("25", ADMITTED), ("25", LEFT)], [("25", "25")]),
+        ([("25", LEFT), ("25", ADMITTED), ("26", ADMITTED)], [("25", "25"), ("26", None)]),
+        # A discharge is missing: nobody is in two beds.
+        ([("20", ADMITTED), ("25", ADMITTED), ("27", LEFT)], [("20", "25"), ("25", "27")]),
+        ([("20", ADMITTED), ("22", LEFT), ("23", LEFT)], [("20", "22")]),
+    ],
+)  # fmt: skip
+def test_at_one_moment_the_discharge_comes_before_the_admission(folder, tmp_path, events, stays):
+    rows = [(7, f"2026-03-{day}T10:00", code, None) for day, code in events]
+    others = [(6, "2026-03-25T10:00", ADMITTED, None)], [(8, "2026-03-25T10:00", ADMITTED, None)]
+    pq.write_table(_events(*others[0], *rows, (7, "2026-03-26T10:00", "HR", 80.0), *others[1]),
+                   folder / "data" / "0.parquet")  # fmt: skip
+    take_in(tmp_path, DAY, _config())
+
+    def day(text):
+        return text and text[8:10]
+
+    found = [(day(row["admitted_at"]), day(row["discharged_at"])) for row in raw(tmp_path, "stays", DAY)]
+    assert found == [("25", None), *stays, ("25", None)]
+    (place,) = [one["stay_id"] for one in raw(tmp_path, "observations", DAY)] or [None]
+    holding = [begin for begin, end in stays if begin <= "26" <= (end or "99")]
+    assert place == (f"7/2026-03-{holding[-1]}T10:00:00" if holding else None)
+
+
+def test_of_admissions_that_name_one_stay_the_first_begins_it(folder, tmp_path):
+    rows = [(7, "2026-03-20T10:00", ADMITTED, None), (7, "2026-03-22T10:00", ADMITTED, None),
+            (7, "2026-03-23T10:00", LEFT, None), (7, "2026-03-24T10:00", LEFT, None)]  # fmt: skip
+    pq.write_table(_events(*rows, hadm_id=[1, 1, 1, None]), folder / "data" / "0.parquet")
+    landed = take_in(tmp_path, DAY, _config(stay_column="hadm_id"))
+    (stay,) = raw(tmp_path, "stays", DAY)
+    assert (stay["admitted_at"], stay["discharged_at"]) == ("2026-03-20T10:00:00", "2026-03-23T10:00:00")
+    told = " ".join(landed.warnings)
+    assert "1 admissions repeat the one of the same stay" in told
+    assert "1 discharges follow no admission" in told
+
+
+def test_a_number_in_text_value_is_a_value_and_words_are_counted(folder, tmp_path):
+    texts = ["7.25", "<5", "positive", " 1e2 ", None, "120/80", "9"]
+    hours = [(7, f"2026-03-27T{11 + place}:00", "HR", 80.0 if place == 6 else None) for place in range(7)]
+    rows = [(7, None, "SEX", None), (7, "2026-03-27T10:00", ADMITTED, None), *hours]
+    table = _events(*rows).append_column("text_value", pa.array(["F", None, *texts], pa.large_string()))
+    pq.write_table(table, folder / "data" / "0.parquet")
+    landed = take_in(tmp_path, DAY, _config(statics={"gender": ["SEX"]}))
+    assert raw(tmp_path, "stays", DAY)[0]["gender"] == "F"
+    assert any("3 measurements hold no number" in one for one in landed.warnings)
+    take_in_and_validate(tmp_path, DAY, _config(statics={"gender": ["SEX"]}))
+    assert [row["value"] for row in admitted(tmp_path, "observations", DAY)] == [7.25, 100.0, 80.0]
+    assert [row["rule"] for row in quarantined(tmp_path, "observations", DAY)] == ["not_a_number"]

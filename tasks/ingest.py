@@ -8,7 +8,14 @@ from pathlib import Path
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 
-from medlstm.ingest.landing_to_raw import IngestSummary, PlannedDate, ingest_dates, ingest_planned, plan_dates
+from medlstm.ingest.landing_to_raw import (
+    IngestSummary,
+    PlannedDate,
+    ingest_dates,
+    ingest_planned,
+    plan_dates,
+    remember_planned,
+)
 from medlstm.lake.files import Workspace
 from medlstm.settings.workspace import Config, load_config
 from tasks.fetch import fetch_if_due
@@ -37,8 +44,11 @@ def plan_ingest(workspace: str, days: list[date]) -> tuple[PlannedDate, ...]:
     """Fetch from the workspace's database, and say which files each date is to read; from then on, any process may
     take any of the dates in."""
     place = Workspace(Path(workspace))
-    _fetch(place, days, load_config(place.root))
-    return plan_dates(place, days)
+    config = load_config(place.root)
+    _fetch(place, days, config)
+    plans = plan_dates(place, days)
+    remember_planned(place, plans, config)
+    return plans
 
 
 @task(name="ingest", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5, retry_condition_fn=is_io_failure)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from medlstm.ingest.delivered_files import (
     read_delivery,
     write_delivery,
 )
+from medlstm.ingest.recalled_facts import recall, remember
 from medlstm.lake.audit_log import append_audit, this_process
 from medlstm.lake.date_lock import date_lock
 from medlstm.lake.dictionary_encoding import compacted, joined
@@ -91,6 +92,7 @@ def ingest_date(
     """
     with date_lock(workspace, "extract_date", extract_date):
         planned = PlannedDate(extract_date, _plan(workspace, extract_date, late=True, reopen=reopen))
+        remember(workspace, planned.plan, config)
         return _ingest_plan(workspace, planned, config, run)
 
 
@@ -110,6 +112,13 @@ def plan_dates(workspace: Workspace, days: Sequence[date]) -> tuple[PlannedDate,
     return tuple(PlannedDate(day, plan) for day, plan in zip(days, plans, strict=True))
 
 
+def remember_planned(workspace: Workspace, plans: Sequence[PlannedDate], config: Config) -> None:
+    """Note what planned dates say that later ones refer to, before any of them is taken in."""
+    for planned in plans:
+        with date_lock(workspace, "extract_date", planned.extract_date):
+            remember(workspace, planned.plan, config)
+
+
 def ingest_planned(
     workspace: Workspace, planned: PlannedDate, config: Config, run: str | None = None
 ) -> IngestSummary:
@@ -122,9 +131,9 @@ def ingest_dates(
     workspace: Workspace, days: Sequence[date], config: Config, run: str | None = None, workers: int = 2
 ) -> Iterator[IngestSummary]:
     """As `ingest_date` for each of several dates in ascending order, `workers` threads at a time."""
-    yield from mapped(
-        lambda planned: ingest_planned(workspace, planned, config, run), plan_dates(workspace, days), workers
-    )
+    plans = plan_dates(workspace, days)
+    remember_planned(workspace, plans, config)
+    yield from mapped(lambda planned: ingest_planned(workspace, planned, config, run), plans, workers)
 
 
 def _plan(
@@ -143,7 +152,7 @@ def _ingest_plan(workspace: Workspace, planned: PlannedDate, config: Config, run
         return _kept(workspace, extract_date)
     with ThreadPoolExecutor(1) as pool:
         hashed = pool.submit(delivered_files, plan)
-        summary, written = _write_raw(workspace, extract_date, _landed(plan, config), config)
+        summary, written = _write_raw(workspace, extract_date, _landed(workspace, plan, config), config)
         files = hashed.result()
     _write_unreadable(workspace, summary)
     sources = [one.source for one in files]
@@ -152,8 +161,9 @@ def _ingest_plan(workspace: Workspace, planned: PlannedDate, config: Config, run
     return summary
 
 
-def _landed(plan: DeliveryPlan, config: Config) -> Iterator[Landed]:
+def _landed(workspace: Workspace, plan: DeliveryPlan, config: Config) -> Iterator[Landed]:
     """What the sources hand over; names of files that came late begin with the date of their folder."""
+    recalled = recall(workspace, plan.extract_date, config)
     for folder in plan.folders:
         late = folder.extract_date != plan.extract_date
         if late:
@@ -161,7 +171,7 @@ def _landed(plan: DeliveryPlan, config: Config) -> Iterator[Landed]:
                 f"{plan.extract_date}: {len(folder.files)} files came late for {folder.extract_date}; nights before "
                 f"{plan.extract_date} do not know them"
             )
-        for item in read_landing(folder, config):
+        for item in read_landing(replace(folder, recalled=recalled), config):
             yield _prefixed(item, f"{folder.extract_date}/") if late else item
 
 

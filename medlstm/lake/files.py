@@ -59,6 +59,11 @@ class Workspace:
         return self.root / "lake" / "deliveries"
 
     @property
+    def remembered(self) -> Path:
+        """What deliveries said that later ones refer to, one Parquet file a date."""
+        return self.root / "lake" / "remembered"
+
+    @property
     def audit(self) -> Path:
         return self.root / "lake" / "audit.jsonl"
 

@@ -1,115 +1,122 @@
-"""What medlstm takes from one FHIR R4 resource (https://hl7.org/fhir/R4/), as text, whatever shape it is in."""
+"""What medlstm takes from one FHIR resource (R4 and R5, https://hl7.org/fhir/), as text, whatever shape it is in."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
-LOINC = "http://loinc.org"
-UCUM = "http://unitsofmeasure.org"
+from medlstm.sources.fhir_json import at, each, items, text
+from medlstm.sources.fhir_references import Identifier, Reference, identifiers, reference
+
 ENTERED_IN_ERROR = "entered-in-error"
-# Stays that never began, or orders and requests without a result.
+# The status that medlstm gives to a resource that a Bundle deletes.
+DELETED = "deleted"
+# Stays that never began; and stays that are over, in R4 and R5.
 _NOT_STAYS = ("planned", "cancelled")
-_NOT_RESULTS = ("registered", "cancelled")
+_OVER = ("finished", "completed", "discharged", "discontinued")
+_FORESEEN_PLACES = ("planned", "reserved")
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """A Patient: texts as received; `deceased_at` is None where no time is given."""
 
-    gender: str | None
-    birth_date: str | None
-    deceased_at: str | None
+    gender: str | None = None
+    birth_date: str | None = None
+    deceased_at: str | None = None
+    identifiers: tuple[Identifier, ...] = ()
 
 
-@dataclass(frozen=True)
-class Encounter:
-    """An Encounter; `first_condition` is the id of its principal diagnosis."""
+class Condition(NamedTuple):
+    """A Condition; `stands` is False for one that was refuted, entered in error or deleted."""
 
-    stay_id: str
-    patient_id: str | None
-    begin: str | None
-    end: str | None
-    encounter_class: str | None
-    ward: str | None
-    admit_source: str | None
-    expired: bool
-    happened: bool
-    retracted: bool
-    first_condition: str | None
+    stands: bool = False
+    encounter: Reference | None = None
+    codes: tuple[str, ...] = ()
+    name: str | None = None
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One number of an Observation or of a component of it; `variable` is None for codes that nobody mapped."""
+class Encounter(NamedTuple):
+    """An Encounter; `first_condition` is its principal diagnosis, `updated` when its sender last changed it."""
 
-    stay_id: str | None
-    patient_id: str | None
-    observed_at: str | None
-    variable: str | None
-    value: str | None
-    unit: str | None
-    retracted: bool
+    status: str | None = None
+    patient: Reference | None = None
+    part_of: Reference | None = None
+    begin: str | None = None
+    end: str | None = None
+    updated: str | None = None
+    classes: tuple[str, ...] = ()
+    ward: str | None = None
+    admit_source: str | None = None
+    expired: bool = False
+    first_condition: Reference | None = None
+    identifiers: tuple[Identifier, ...] = ()
 
+    @property
+    def retracted(self) -> bool:
+        """Whether its sender takes it back."""
+        return self.status in (ENTERED_IN_ERROR, DELETED)
 
-def at(content: Any, *path: str | int) -> Any:
-    """The value at a path of names and list places, None where the path leads nowhere."""
-    for part in path:
-        if isinstance(content, dict):
-            content = content.get(part)
-        elif isinstance(content, list) and isinstance(part, int) and part < len(content):
-            content = content[part]
-        else:
-            return None
-    return content
+    @property
+    def stands(self) -> bool:
+        """Whether the patient came, as far as is known."""
+        return not self.retracted and self.status not in _NOT_STAYS
 
-
-def text(content: Any, *path: str | int) -> str | None:
-    """As `at`, if there is a text that is not blank."""
-    found = at(content, *path)
-    return found if isinstance(found, str) and found.strip() else None
-
-
-def items(content: Any, *path: str | int) -> list[Any]:
-    """As `at`, if there is a list; else an empty one."""
-    found = at(content, *path)
-    return found if isinstance(found, list) else []
-
-
-def reference_id(content: Any, *path: str | int) -> str | None:
-    """The id that a reference such as Patient/7, https://…/Patient/7/_history/1 or urn:uuid:7 points to."""
-    found = text(content, *path, "reference")
-    if found is None:
-        return None
-    return found.split("/_history/")[0].removeprefix("urn:uuid:").rsplit("/", 1)[-1]
+    @property
+    def lacks_end(self) -> bool:
+        """Whether it is over, and nothing says when."""
+        return self.end is None and self.status in _OVER
 
 
 def person(resource: dict[str, Any]) -> Person:
     """From a Patient."""
-    return Person(text(resource, "gender"), text(resource, "birthDate"), text(resource, "deceasedDateTime"))
+    return Person(text(resource, "gender"), text(resource, "birthDate"), text(resource, "deceasedDateTime"),
+                  identifiers(resource))  # fmt: skip
 
 
 def encounter(resource: dict[str, Any]) -> Encounter:
     """From an Encounter; its ward is the newest location, the last that is listed where none has a time."""
-    status = text(resource, "status")
-    places = sorted(items(resource, "location"), key=lambda place: text(place, "period", "start") or "")
-    wards = [text(place, "location", "display") or reference_id(place, "location") for place in places]
-    diagnoses = [one for one in items(resource, "diagnosis") if reference_id(one, "condition")]
-    ranked = sorted(diagnoses, key=lambda one: float(_number(one, "rank") or "inf"))
-    dispositions = items(resource, "hospitalization", "dischargeDisposition", "coding")
+    period = at(resource, "period") or at(resource, "actualPeriod")
+    stay = at(resource, "hospitalization") or at(resource, "admission")
+    conditions = [condition for condition in map(_diagnosed, _ranked(items(resource, "diagnosis"))) if condition]
     return Encounter(
-        stay_id=resource["id"],
-        patient_id=reference_id(resource, "subject"),
-        begin=text(resource, "period", "start"),
-        end=text(resource, "period", "end"),
-        encounter_class=text(resource, "class", "code"),
-        ward=next((ward for ward in reversed(wards) if ward), None),
-        admit_source=text(resource, "hospitalization", "admitSource", "coding", 0, "code"),
-        expired=any(text(one, "code") == "exp" for one in dispositions),
-        happened=status not in _NOT_STAYS,
-        retracted=status == ENTERED_IN_ERROR,
-        first_condition=reference_id(ranked[0], "condition") if ranked else None,
+        status=text(resource, "status"),
+        patient=reference(resource, "subject"),
+        part_of=reference(resource, "partOf"),
+        begin=text(period, "start"),
+        end=text(period, "end"),
+        updated=text(resource, "meta", "lastUpdated"),
+        classes=tuple(_classes(resource)),
+        ward=_ward(resource),
+        admit_source=text(stay, "admitSource", "coding", 0, "code"),
+        expired=any(text(one, "code") == "exp" for one in items(stay, "dischargeDisposition", "coding")),
+        first_condition=conditions[0] if conditions else None,
+        identifiers=identifiers(resource),
     )
+
+
+def _classes(resource: dict[str, Any]) -> list[str]:
+    """The codes of R4's Coding, or of R5's list of CodeableConcepts."""
+    codes = []
+    for one in each(resource, "class"):
+        codes += [text(coding, "code") for coding in items(one, "coding")] or [text(one, "code")]
+    return [code for code in codes if code]
+
+
+def _ward(resource: dict[str, Any]) -> str | None:
+    places = [one for one in items(resource, "location") if text(one, "status") not in _FORESEEN_PLACES]
+    wards = []
+    for one in sorted(places, key=lambda place: text(place, "period", "start") or ""):
+        named = reference(one, "location")
+        wards.append(text(one, "location", "display") or (named.id if named else None))
+    return next((ward for ward in reversed(wards) if ward), None)
+
+
+def _ranked(diagnoses: list[Any]) -> list[Any]:
+    return sorted(diagnoses, key=lambda one: float(_number(one, "rank") or "inf"))
+
+
+def _diagnosed(diagnosis: Any) -> Reference | None:
+    """R4 has one reference, R5 a list of CodeableReferences."""
+    found = (reference(one) for one in each(diagnosis, "condition"))
+    return next((one for one in found if one), None)
 
 
 def _number(content: Any, *path: str | int) -> str | None:
@@ -120,63 +127,23 @@ def _number(content: Any, *path: str | int) -> str | None:
         return None
 
 
-def disease(resource: dict[str, Any], names: dict[str, str]) -> str | None:
-    """A Condition's name: by the first pattern of `names` that a code fits, "other" if none does; with no names as
-    coded. None for one that was refuted or entered in error."""
-    verification = text(resource, "verificationStatus", "coding", 0, "code")
-    if verification in ("refuted", ENTERED_IN_ERROR):
-        return None
+def condition(resource: dict[str, Any]) -> Condition:
+    """From a Condition."""
     codings = items(resource, "code", "coding")
-    codes = [code for code in (text(one, "code") for one in codings) if code]
+    return Condition(
+        stands=text(resource, "verificationStatus", "coding", 0, "code") not in ("refuted", ENTERED_IN_ERROR),
+        encounter=reference(resource, "encounter"),
+        codes=tuple(code for code in (text(one, "code") for one in codings) if code),
+        name=text(resource, "code", "text") or text(codings, 0, "display"),
+    )
+
+
+def disease(one: Condition, names: dict[str, str]) -> str | None:
+    """A Condition's name: by the first pattern of `names` that a code fits, "other" if none does; with no names as
+    coded. None for one that does not stand."""
+    if not one.stands:
+        return None
     if not names:
-        return text(resource, "code", "text") or text(codings, 0, "display") or next(iter(codes), None)
-    fitting = (name for pattern, name in names.items() if any(fnmatchcase(code, pattern) for code in codes))
-    return next(fitting, "other" if codes else None)
-
-
-def measurements(resource: dict[str, Any], variables: dict[str, str]) -> Iterator[Measurement]:
-    """The numbers of an Observation: its own and those of its components; none of one without a result.
-
-    `variables`: LOINC code, or system|code, to variable.
-    """
-    status = text(resource, "status")
-    if status in _NOT_RESULTS:
-        return
-    when = (
-        text(resource, "effectiveDateTime") or text(resource, "effectiveInstant")
-        or text(resource, "effectivePeriod", "end") or text(resource, "effectivePeriod", "start")
-    )  # fmt: skip
-    for part in (resource, *items(resource, "component")):
-        value, unit = _value(part)
-        if value is None:
-            continue
-        yield Measurement(
-            stay_id=reference_id(resource, "encounter"),
-            patient_id=reference_id(resource, "subject"),
-            observed_at=when,
-            variable=_variable(part, variables),
-            value=value,
-            unit=unit,
-            retracted=status == ENTERED_IN_ERROR,
-        )
-
-
-def _variable(part: Any, variables: dict[str, str]) -> str | None:
-    for coding in items(part, "code", "coding"):
-        system, code = text(coding, "system"), text(coding, "code")
-        if code is None:
-            continue
-        found = variables.get(f"{system}|{code}") or (variables.get(code) if system == LOINC else None)
-        if found:
-            return found
-    return None
-
-
-def _value(part: Any) -> tuple[str | None, str | None]:
-    """The number with its comparator, if it has one, and the unit, in UCUM where it is coded."""
-    quantity = at(part, "valueQuantity")
-    number = text(quantity, "value") or text(part, "valueInteger")
-    if number is None:
-        return None, None
-    unit = text(quantity, "code") if text(quantity, "system") == UCUM else None
-    return (text(quantity, "comparator") or "") + number, unit or text(quantity, "unit")
+        return one.name or next(iter(one.codes), None)
+    fitting = (name for pattern, name in names.items() if any(fnmatchcase(code, pattern) for code in one.codes))
+    return next(fitting, "other" if one.codes else None)

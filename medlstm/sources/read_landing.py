@@ -1,9 +1,11 @@
 """One date's landing folder to batches of raw rows, by the source that the workspace declares."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
+
+import pyarrow as pa
 
 from medlstm.errors import LandingError
 from medlstm.lake.file_order import file_order
@@ -21,6 +23,8 @@ READERS: dict[str, Callable[[LandingFolder, Config], Iterator[Landed]]] = {
     "meds": meds.read,
     "sql": sql.read,
 }
+# Sources whose deliveries refer to what earlier ones said, and what they want to remember of each.
+REMEMBERING: dict[str, Callable[[Sequence[LandingFolder], Config], pa.Table]] = {"fhir": fhir.remember}
 # What `medlstm replay` writes: canonical columns, dated.
 REPLAYED = [
     CsvFileMapping(pattern="stays.parquet", table="stays"),

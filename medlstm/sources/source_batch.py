@@ -17,6 +17,12 @@ A source casts nothing, judges nothing and drops nothing: a line that it cannot 
 text in `unparsed_line` (see `unparsed_rows`), a time counted from the admission is `minutes_after_admission`, a row
 that the source marks as entered in error has text in `retracted`. It holds one batch at a time, and it never opens a
 file outside `landing.folder`. The canonical columns are `raw_columns` in `medlstm/lake/schemas.py`.
+
+A source whose deliveries refer to what earlier ones said also has
+
+    def remember(folders: Sequence[LandingFolder], config: Config) -> pa.Table
+
+which gives rows of REMEMBERED_SCHEMA; of those of all deliveries so far `landing.recalled` has the newest of each key.
 """
 
 from collections.abc import Sequence
@@ -34,6 +40,21 @@ TableName = Literal["stays", "observations"]
 BATCH_ROWS = 131_072
 
 
+# `place`: the rows' order; `key`: null where a row is about no single thing; `settled_on` (an ISO date): when the
+# matter of a row ended; long after, the row need not be recalled.
+REMEMBERED_SCHEMA = pa.schema(
+    [pa.field("place", pa.int64()), *(pa.field(name, pa.string()) for name in ("kind", "key", "settled_on", "content"))]
+)
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """Rows of REMEMBERED_SCHEMA, oldest first: of the deliveries before this one, and of this one."""
+
+    earlier: pa.Table
+    own: pa.Table
+
+
 @dataclass(frozen=True)
 class LandingFolder:
     """One date's delivery: `files` are absolute, sorted, and all lie below `folder`."""
@@ -41,6 +62,7 @@ class LandingFolder:
     folder: Path
     extract_date: date
     files: tuple[Path, ...]
+    recalled: Recalled | None = None
 
     def name(self, path: Path) -> str:
         """The file's name for people and for `source_file`."""

@@ -1,5 +1,6 @@
 import gzip
 import json
+import tomllib
 from datetime import date
 
 import pytest
@@ -7,8 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medlstm.errors import ConfigError
+from medlstm.ingest.landing_to_raw import ingest_planned, plan_dates, remember_planned
+from medlstm.lake.files import Workspace
+from medlstm.sequences.cohort import load_cohort
 from medlstm.settings.workspace import parse_config
-from medlstm.sources.fhir_resources import disease, encounter, measurements, person, reference_id
+from medlstm.sources.fhir_measurements import measurements
+from medlstm.sources.fhir_references import reference
+from medlstm.sources.fhir_resources import condition, disease, encounter, person
 from tests.unit.night import admitted, quarantined, raw, take_in, take_in_and_validate
 
 DAY = date(2026, 3, 28)
@@ -134,8 +140,8 @@ def test_an_observation_without_an_encounter_finds_its_stay_by_patient_and_time(
         del one["encounter"]
     _write(folder, "Observation.ndjson", *without)
     landed = take_in(tmp_path, DAY, _config())
-    assert [row["stay_id"] for row in raw(tmp_path, "observations", DAY)] == ["e1", None]
-    assert any("1 numbers name no encounter" in warning for warning in landed.warnings)
+    assert [row["stay_id"] for row in raw(tmp_path, "observations", DAY)] == ["e1"]
+    assert any("1 numbers name no encounter, and lie in no stay" in warning for warning in landed.warnings)
 
 
 def test_bad_lines_are_quarantined_and_broken_files_named_while_the_rest_goes_through(folder, tmp_path):
@@ -172,11 +178,14 @@ def test_a_feature_that_no_resource_gives_is_refused(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("reference", "found"),
-    [("Patient/7", "7"), ("https://x.org/fhir/Patient/7/_history/2", "7"), ("urn:uuid:ab-c", "ab-c"), ("7", "7")],
-)
-def test_references_point_to_ids(reference, found):
-    assert reference_id({"subject": {"reference": reference}}, "subject") == found
+    ("named", "found"),
+    [("Patient/7", "7"), ("https://x.org/fhir/Patient/7/_history/2", "7"), ("urn:uuid:ab-c", "ab-c"), ("7", "7"),
+     ("Patient/7/", "7"), ("/Patient/7", "7"), ("Patient/7/_history/2", "7"), ("https://x.org/Patient/7/", "7"),
+     ("Patient?_id=7", "7"), ("Patient/_history", "_history"), ("#7", None), ("Patient?identifier=a|7", None),
+     ("Patient?name=7", None), ("/", None), ("https://x.org/fhir/Patient?identifier=7", None)],
+)  # fmt: skip
+def test_references_point_to_ids(named, found):
+    assert reference({"subject": {"reference": named}}, "subject").id == found
 
 
 _JSON = st.recursive(
@@ -184,7 +193,8 @@ _JSON = st.recursive(
     lambda children: st.lists(children, max_size=3)
     | st.dictionaries(
         st.sampled_from(["code", "coding", "system", "value", "valueQuantity", "component", "period", "start", "class",
-                         "location", "reference", "subject", "diagnosis", "rank", "condition", "hospitalization"]),
+                         "location", "reference", "subject", "diagnosis", "rank", "condition", "hospitalization",
+                         "identifier", "contained", "concept"]),
         children, max_size=4,
     ),
     max_leaves=8,
@@ -196,7 +206,316 @@ _JSON = st.recursive(
                                         "diagnosis", "hospitalization", "status", "gender"]), _JSON))  # fmt: skip
 def test_a_resource_of_any_shape_gives_texts_or_nothing(resource):
     whole = {"id": "1", **resource}
-    stay, anybody, named = encounter(whole), person(whole), disease(whole, {})
-    for value in (stay.patient_id, stay.ward, stay.begin, anybody.gender, named):
+    stay, anybody, named = encounter(whole), person(whole), disease(condition(whole), {})
+    for value in (stay.patient and stay.patient.id, stay.ward, stay.begin, anybody.gender, named):
         assert value is None or isinstance(value, str)
     assert all(isinstance(one.value, str) for one in measurements(whole, {}))
+
+
+NEXT = date(2026, 3, 29)
+
+
+def _land(tmp_path, day, **files):
+    """Write files of resources, `Encounter=[…]`, as the delivery of a date."""
+    place = tmp_path / "landing" / day.isoformat()
+    place.mkdir(parents=True, exist_ok=True)
+    for name, resources in files.items():
+        _write(place, f"{name}.ndjson", *resources)
+
+
+def _part(key, parent, start, end=None, ward=None, **more):
+    place = {"location": [{"location": {"display": ward}}]} if ward else {}
+    return _encounter(key, "p1", start, end, partOf={"reference": f"Encounter/{parent}"}, **place, **more)
+
+
+def _beat(key, encounter, when="2026-03-27T11:00:00Z", **more):
+    named = {"encounter": {"reference": encounter}} if isinstance(encounter, str) else {"encounter": encounter}
+    return _observation(key, "8867-4", _quantity(80, "/min"), when, **named, **more)
+
+
+def _stays(tmp_path, day, *columns):
+    rows = raw(tmp_path, "stays", day)
+    return {row["stay_id"]: tuple(row[name] for name in columns) for row in rows}
+
+
+def _of(tmp_path, day):
+    return [row["stay_id"] for row in raw(tmp_path, "observations", day)]
+
+
+def _bundle(*entries, kind="transaction"):
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+
+
+def _deleted(url):
+    return {"request": {"method": "DELETE", "url": url}}
+
+
+BEGIN, LATER, MUCH_LATER = "2026-03-27T10:00:00Z", "2026-03-27T12:00:00Z", "2026-03-27T16:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("parts", "ward"),
+    [
+        ([_part("e2", "e1", BEGIN, ward="surgery"), _part("e3", "e2", BEGIN, ward="bed 7")], "bed 7"),
+        ([_part("e3", "e2", BEGIN, ward="bed 7"), _part("e2", "e1", BEGIN, ward="surgery")], "bed 7"),
+        # Moved on: the newest, not the deepest.
+        ([_part("e2", "e1", BEGIN, ward="surgery"), _part("e3", "e2", BEGIN, ward="bed 7"),
+          _part("e4", "e1", LATER, ward="ICU")], "ICU"),
+        # In between in a theatre, and back.
+        ([_part("e2", "e1", BEGIN, ward="surgery"), _part("e3", "e1", LATER, MUCH_LATER, ward="theatre")], "surgery"),
+        ([_part("e2", "e1", BEGIN, ward="surgery"), _part("e3", "e2", LATER, ward="ICU", status="cancelled"),
+          _part("e4", "e2", LATER, ward="ICU", status="planned"),
+          _part("e5", "e2", LATER, ward="ICU", status="entered-in-error")], "surgery"),
+        ([_part("e2", "e1", BEGIN), _part("e3", "e2", BEGIN)], "house"),
+        ([_part("e2", "e1", BEGIN, ward="ambulance", code="EMER")], "ambulance"),
+    ],
+)  # fmt: skip
+def test_parts_of_an_encounter_say_where_its_patient_is(folder, tmp_path, parts, ward):
+    house = [{"location": {"display": "house"}}]
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[*parts, _encounter("e1", "p1", BEGIN, location=house)],
+          Observation=[_beat(f"o{place}", f"Encounter/{one['id']}") for place, one in enumerate(parts)
+                       if one["status"] in ("in-progress", "finished")])  # fmt: skip
+    take_in(tmp_path, DAY, _config())
+    stood = {key: found for key, found in _stays(tmp_path, DAY, "ward", "retracted").items() if found[1] is None}
+    assert stood == {"e1": (ward, None)}
+    assert set(_of(tmp_path, DAY)) == {"e1"}
+
+
+def test_a_chain_over_deliveries_is_one_stay(folder, tmp_path):
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[_encounter("e1", "p1", BEGIN)],
+          Condition=[{"resourceType": "Condition", "id": "c1", "code": _code("I50.1"),
+                      "encounter": {"reference": "Encounter/e1"}}])  # fmt: skip
+    _land(tmp_path, NEXT, Encounter=[_part("e2", "e1", BEGIN, ward="surgery")],
+          Observation=[_beat("o1", "Encounter/e2")])  # fmt: skip
+    third, fourth = date(2026, 3, 30), date(2026, 3, 31)
+    nameless = _beat("o3", None)
+    del nameless["encounter"]
+    _land(tmp_path, third, Encounter=[_part("e3", "e2", LATER, ward="ICU")],
+          Observation=[_beat("o2", "Encounter/e3"), nameless])  # fmt: skip
+    _land(tmp_path, fourth, Encounter=[_encounter("e1", "p1", BEGIN, "2026-03-31T08:00:00Z")],
+          Observation=[_beat("o4", "Encounter/e3")])  # fmt: skip
+    for day in (DAY, NEXT, third, fourth):
+        take_in(tmp_path, day, _config(conditions={"I50*": "heart failure"}))
+    facts = ("admitted_at", "discharged_at", "age", "disease", "ward")
+    assert _stays(tmp_path, DAY, *facts) == {"e1": (BEGIN, None, "65", "heart failure", None)}
+    assert _stays(tmp_path, NEXT, *facts) == {"e1": (BEGIN, None, "65", "heart failure", "surgery")}
+    assert _stays(tmp_path, third, *facts) == {"e1": (BEGIN, None, "65", "heart failure", "ICU")}
+    ended = {"e1": (BEGIN, "2026-03-31T08:00:00Z", "65", "heart failure", "ICU")}
+    assert _stays(tmp_path, fourth, *facts) == ended
+    assert [_of(tmp_path, day) for day in (NEXT, third, fourth)] == [["e1"], ["e1", "e1"], ["e1"]]
+    # A past night run again knows no more than it did.
+    take_in(tmp_path, NEXT, _config(conditions={"I50*": "heart failure"}))
+    assert _stays(tmp_path, NEXT, *facts) == {"e1": (BEGIN, None, "65", "heart failure", "surgery")}
+
+
+def test_dates_taken_in_side_by_side_know_the_dates_before_them(folder, tmp_path):
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[_encounter("e1", "p1", BEGIN)])
+    _land(tmp_path, NEXT, Encounter=[_part("e2", "e1", BEGIN, ward="surgery")])
+    place = Workspace(tmp_path)
+    plans = plan_dates(place, [DAY, NEXT])
+    remember_planned(place, plans, _config())
+    for one in reversed(plans):
+        ingest_planned(place, one, _config())
+    assert _stays(tmp_path, NEXT, "age", "ward") == {"e1": ("65", "surgery")}
+
+
+def test_a_part_that_comes_before_its_whole_stands_in_for_it(folder, tmp_path):
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[_part("e3", "e2", LATER, ward="ICU")],
+          Observation=[_beat("o1", "Encounter/e3")])  # fmt: skip
+    _land(tmp_path, NEXT, Encounter=[_part("e2", "e1", BEGIN), _encounter("e1", "p1", BEGIN)],
+          Observation=[_beat("o2", "Encounter/e3")])  # fmt: skip
+    first = take_in(tmp_path, DAY, _config())
+    assert _stays(tmp_path, DAY, "admitted_at", "ward") == {"e2": (LATER, "ICU")}
+    assert any("1 encounters are part of one that was not delivered" in one for one in first.warnings)
+    take_in(tmp_path, NEXT, _config())
+    assert _stays(tmp_path, NEXT, "admitted_at", "ward", "retracted") == {
+        "e1": (BEGIN, "ICU", None), "e2": (LATER, "ICU", "true"),
+    }  # fmt: skip
+    assert _of(tmp_path, NEXT) == ["e1"]
+
+
+def test_an_encounter_within_itself_is_a_stay_and_counted(folder, tmp_path):
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[_part("e1", "e1", BEGIN), _part("e2", "e3", BEGIN),
+                                                              _part("e3", "e2", BEGIN)])  # fmt: skip
+    landed = take_in(tmp_path, DAY, _config())
+    assert len(_stays(tmp_path, DAY, "ward")) == 2
+    assert any("2 encounters are part of themselves" in one for one in landed.warnings)
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"Encounter": [_encounter("e1", "p1", BEGIN, status="entered-in-error")]},
+        {"Encounter": [_encounter("e1", "p1", BEGIN, status="cancelled")]},
+        {"Encounter": [_encounter("e1", "p1", BEGIN, status="planned")]},
+        {"Encounter": [_encounter("e1", "p1", BEGIN, code="AMB")]},
+        {"Encounter": [_encounter("e1", "p1", BEGIN, partOf={"reference": "Encounter/e0"}),
+                       _encounter("e0", "p1", BEGIN)]},
+        {"Bundle": [_bundle(_deleted("Encounter/e1"))]},
+        {"Bundle": [_bundle(_deleted("https://h.example/fhir/Encounter/e1/_history/4"))]},
+        {"Bundle": [_bundle(_deleted("Encounter?identifier=urn:v|1"))]},
+        {"Bundle": [_bundle({"request": {"method": "delete", "url": "Encounter/e1"}}, kind="batch")]},
+        # A history has the newest first.
+        {"Bundle": [_bundle(_deleted("Encounter/e1"), {"resource": _encounter("e1", "p1", BEGIN)}, kind="history")]},
+    ],
+)  # fmt: skip
+def test_a_stay_that_is_none_any_more_is_taken_back_from_that_date_on(folder, tmp_path, update):
+    known = _encounter("e1", "p1", BEGIN, identifier=[{"system": "urn:v", "value": "1"}])
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[known])
+    _land(tmp_path, NEXT, **update)
+    for day in (DAY, NEXT):
+        take_in(tmp_path, day, _config())
+    assert _stays(tmp_path, DAY, "retracted") == {"e1": (None,)}
+    assert _stays(tmp_path, NEXT, "retracted")["e1"] == ("true",)
+
+
+def test_a_delivery_that_never_heard_of_what_it_deletes_takes_it_back_all_the_same(folder, tmp_path):
+    _land(tmp_path, DAY, Bundle=[_bundle(_deleted("Encounter/e9"), _deleted("Observation/o9"), _deleted("Patient/p9"),
+                                         _deleted("Encounter?identifier=9"))])  # fmt: skip
+    landed = take_in(tmp_path, DAY, _config())
+    take_in_and_validate(tmp_path, DAY, _config())
+    assert [(row["stay_id"], row["retracted"]) for row in admitted(tmp_path, "stays", DAY)] == [("e9", True)]
+    assert load_cohort(Workspace(tmp_path), DAY, _config()).frame.empty
+    told = " ".join(landed.warnings)
+    assert "1 observations are deleted by their id alone" in told
+    assert "1 references to Encounter by search" in told
+
+
+@pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
+def test_a_result_that_is_called_off_is_taken_back_without_its_value(folder, tmp_path, status):
+    _delivery(folder)
+    off = _beat("o1", "Encounter/e1", status=status)
+    del off["valueQuantity"]
+    _write(folder, "Observation.ndjson", off, _beat("o2", "Encounter/e1", status="registered"))
+    take_in_and_validate(tmp_path, DAY, _config())
+    (row,) = admitted(tmp_path, "observations", DAY)
+    assert (row["stay_id"], row["variable"], row["retracted"]) == ("e1", "heart_rate", True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "read"),
+    [
+        ({"class": [_code("AMB", ACT), _code("IMP", ACT)]}, "IMP"),
+        ({"class": [{"coding": [{"code": "x"}, {"code": "ACUTE"}]}]}, "ACUTE"),
+        ({"class": _code("IMP", ACT)}, "IMP"),
+        ({"class": [{"code": "IMP"}]}, "IMP"),
+    ],
+)
+def test_the_shapes_of_r5_are_read(folder, tmp_path, shape, read):
+    new = _encounter("e1", "p1", BEGIN, status="completed") | shape | {
+        "actualPeriod": {"start": BEGIN, "end": LATER},
+        "admission": {"admitSource": _code("emd"), "dischargeDisposition": _code("exp")},
+        "diagnosis": [{"condition": [{"concept": {"text": "pain"}}, {"reference": {"reference": "Condition/c2"}}]}],
+        "location": [{"location": {"display": "ICU"}}, {"location": {"display": "next"}, "status": "reserved"}],
+    }  # fmt: skip
+    del new["period"]
+    conditions = [{"resourceType": "Condition", "id": key, "code": {"text": key},
+                   "encounter": {"reference": "Encounter/e1"}} for key in ("c1", "c2")]  # fmt: skip
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[new], Condition=conditions)
+    features = {"categorical": ["encounter_class", "admit_source", "disease", "ward"], "numeric": []}
+    config = parse_config({"source": {"format": "fhir"}, "features": features}, {}, "test")
+    take_in(tmp_path, DAY, config)
+    (row,) = raw(tmp_path, "stays", DAY)
+    assert (row["admitted_at"], row["discharged_at"], row["died"]) == (BEGIN, LATER, "true")
+    assert [row[name] for name in features["categorical"]] == [read, "emd", "c2", "ICU"]
+
+
+def test_a_stay_that_is_over_without_an_end_ends_when_it_was_updated(folder, tmp_path):
+    over = _encounter("e1", "p1", BEGIN, status="finished", meta={"lastUpdated": LATER})
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[over, _encounter("e2", "p1", BEGIN, status="finished")])
+    landed = take_in(tmp_path, DAY, _config())
+    assert _stays(tmp_path, DAY, "discharged_at") == {"e1": (LATER,), "e2": (None,)}
+    told = " ".join(landed.warnings)
+    assert "1 encounters are over and do not say when; when they were last updated counts" in told
+    assert "1 encounters are over and do not say when; they stay open" in told
+
+
+def test_a_death_that_is_told_after_the_discharge_reaches_the_stay(folder, tmp_path):
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[_encounter("e1", "p1", BEGIN, LATER)])
+    _land(tmp_path, NEXT, Patient=[_patient("p1", deceasedDateTime=LATER)])
+    for day in (DAY, NEXT):
+        take_in(tmp_path, day, _config())
+    assert (_stays(tmp_path, DAY, "died"), _stays(tmp_path, NEXT, "died")) == ({"e1": ("false",)}, {"e1": ("true",)})
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"reference": "Encounter/e1/"}, {"reference": "https://h.example/fhir/Encounter/e1/_history/2"},
+        {"reference": "Encounter?identifier=urn:v|7"}, {"reference": "Encounter?identifier=urn%3Av%7C7"},
+        {"reference": "https://h.example/fhir/Encounter?identifier=7"}, {"reference": "Encounter?_id=e1"},
+        {"identifier": {"system": "urn:v", "value": "7"}}, {"identifier": {"value": "7"}, "type": "Encounter"},
+        {"reference": "#v", "identifier": {"value": "7"}}, {"reference": "#v"},
+    ],
+)  # fmt: skip
+def test_references_are_resolved_where_the_deliveries_allow(folder, tmp_path, named):
+    known = _encounter("e1", "p1", BEGIN, identifier=[{"system": "urn:v", "value": "7"}])
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[known])
+    contained = [{"resourceType": "Encounter", "id": "v", "identifier": [{"system": "urn:v", "value": "7"}]}]
+    _land(tmp_path, NEXT, Observation=[_beat("o1", named, contained=contained, subject={})])
+    take_in(tmp_path, DAY, _config())
+    landed = take_in(tmp_path, NEXT, _config())
+    assert _of(tmp_path, NEXT) == ["e1"]
+    assert landed.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("named", "kind"),
+    [({"reference": "Encounter?identifier=8"}, "Encounter by search (Type?identifier=…) match"),
+     ({"reference": "Encounter?status=in-progress"}, "Encounter by search (Type?identifier=…) match"),
+     ({"reference": "#v"}, "Encounter by contained resource (#…) match"),
+     ({"identifier": {"value": "two"}}, "Encounter by identifier alone match"),
+     ({"reference": "EpisodeOfCare/e1"}, "references are to EpisodeOfCare where Encounter is wanted")],
+)  # fmt: skip
+def test_references_that_cannot_be_told_are_counted_and_never_an_identifier(folder, tmp_path, named, kind):
+    twins = [_encounter(key, "p1", BEGIN, identifier=[{"value": "two"}]) for key in ("e1", "e2")]
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=twins, Observation=[_beat("o1", named, subject={})])
+    landed = take_in(tmp_path, DAY, _config())
+    assert _of(tmp_path, DAY) == [None]
+    assert any(kind in one for one in landed.warnings)
+
+
+def test_bundles_are_read_and_their_urns_are_references(folder, tmp_path):
+    urn = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"
+    stay = _encounter("e1", "p1", BEGIN, subject={"reference": urn})
+    nameless = _beat("o2", "urn:uuid:11111111-1cbf-4d64-b04d-cd9187a4c6e0")
+    del nameless["id"]
+    everything = _bundle(
+        {"fullUrl": urn, "resource": _patient("p1")},
+        {"fullUrl": "urn:uuid:11111111-1cbf-4d64-b04d-cd9187a4c6e0", "resource": stay},
+        {"fullUrl": "urn:uuid:22222222-1cbf-4d64-b04d-cd9187a4c6e0", "resource": nameless},
+        {"resource": {"resourceType": "Claim", "id": "1"}}, {"resource": {"resourceType": "Observation"}},
+    )  # fmt: skip
+    nested = _bundle({"resource": everything}, kind="collection")
+    _land(tmp_path, DAY, all=[everything, "{", nested])
+    landed = take_in(tmp_path, DAY, _config())
+    assert _stays(tmp_path, DAY, "patient_id", "age") == {"e1": ("p1", "65"), None: (None, None)}
+    assert _of(tmp_path, DAY).count("e1") == 2
+    assert sum(row["unparsed_line"] is not None for row in raw(tmp_path, "observations", DAY)) == 2
+    assert sum(row["unparsed_line"] is not None for row in raw(tmp_path, "stays", DAY)) == 1
+    assert any("2 resources in Bundles are of Claim" in one for one in landed.warnings)
+    assert landed.files_read == 1
+
+
+def test_several_versions_in_one_delivery_are_counted_and_the_last_one_counts(folder, tmp_path):
+    versions = [_encounter("e1", "p1", BEGIN), _encounter("e1", "p1", BEGIN), _encounter("e1", "p1", LATER)]
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=versions)
+    landed = take_in(tmp_path, DAY, _config())
+    assert [(row["admitted_at"], row["source_row"]) for row in raw(tmp_path, "stays", DAY)] == [(LATER, 3)]
+    assert any("1 encounters came in several versions" in one for one in landed.warnings)
+
+
+def test_codes_that_nobody_named_are_listed_with_a_line_to_paste(folder, tmp_path):
+    _delivery(folder)
+    rare = _code("K 1", "urn:house")
+    rare["coding"][0]["display"] = 'Wedge "pressure" (PCWP)'
+    found = [_observation(f"o{place}", "99999-9", _quantity(place, "1"), BEGIN) for place in range(3)]
+    found += [_observation("o8", "", _quantity(7, "mm[Hg]"), BEGIN) | {"code": rare}]
+    _write(folder, "Observation.ndjson", *found)
+    told = next(one for one in take_in(tmp_path, DAY, _config()).warnings if "numbers have a code" in one)
+    assert "4 numbers have a code that neither medlstm nor codes names, and were left out: 3 of 99999-9, 1 of" in told
+    line = told[told.index("codes = {"):]
+    named = tomllib.loads(line)["codes"]
+    assert named == {"99999-9": "code_99999_9", "urn:house|K 1": "wedge_pressure_pcwp"}
+    assert not any("numbers have a code" in one for one in take_in(tmp_path, DAY, _config(codes=named)).warnings)
+    assert len(raw(tmp_path, "observations", DAY)) == 4

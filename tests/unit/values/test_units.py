@@ -40,6 +40,13 @@ def _converted(variable, value, unit):
         ("troponin_t", "14", "ng/L", 0.014),
         ("c_reactive_protein", "5", "mg/dL", 50.0),
         ("fraction_inspired_oxygen", "0.4", "1", 40.0),
+        ("urine_output_24h", "1.9", "L/d", 1900.0),
+        ("fluid_output_24h", "1900", "mL/(24.h)", 1900.0),
+        ("oxygen_flow", "2", "lpm", 2.0),
+        ("red_cells", "4.5", "M/uL", 4.5),
+        ("egfr", "60", "mL/min/1.73 m2", 60.0),
+        ("triglycerides", "1.7", "mmol/L", 150.5),
+        ("bnp", "0.1", "ng/mL", 100.0),
     ],
 )
 def test_conversions_give_what_textbooks_give(variable, value, unit, expected):
@@ -66,6 +73,17 @@ def test_a_variable_has_one_unit_and_conversions_lead_to_it():
         assert TABLE.ucum(received) == received
     for unit in TABLE.units.values():
         assert TABLE.ucum(unit) == unit
+
+
+@pytest.mark.parametrize(
+    ("code", "variable"),
+    [("3151-8", "oxygen_flow"), ("42637-9", "bnp"), ("75241-0", "procalcitonin"), ("33959-8", "procalcitonin"),
+     # What 24 hours add up to is not what an hour gives, and neither is what went in.
+     ("9187-6", "urine_output"), ("9192-6", "urine_output_24h"), ("9108-2", "fluid_intake_24h"),
+     ("9262-7", "fluid_output_24h")],
+)  # fmt: skip
+def test_codes_mean_what_loinc_says(code, variable):
+    assert TABLE.variables[code] == variable
 
 
 def test_loinc_codes_have_a_right_check_digit():

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from medlstm.contracts.plausible_limits import LOWER, UPPER, VARIABLE_RULE, Limits
 from medlstm.contracts.results import DateCount
-from medlstm.contracts.row_order import by_provenance, find_duplicates, key_order
+from medlstm.contracts.row_order import by_provenance, contradicting, find_duplicates, key_order
 from medlstm.contracts.suites import Suite, SuiteExpectation, applicable, failing_rows
 from medlstm.contracts.typed_columns import (
     MISSING_TIME,
@@ -27,6 +27,7 @@ from medlstm.errors import MedlstmError
 from medlstm.lake.schemas import PROVENANCE, RETRACTED, admitted_schema
 from medlstm.settings.workspace import Config
 
+_SEVERAL = "another row of the delivery has the same key and says something else; the last one counts"
 _KEYS = {"stays": ("stay_id",), "observations": ("stay_id", "observed_at", "variable")}
 
 
@@ -96,6 +97,9 @@ def judge(
     days = _Days(raw)
     broken = _with_releases(_broken(contract, typed, kept), days, kept, released)
     quarantine = _any([one.finding for one in broken if one.action == "quarantine"], len(kept))
+    said = [typed.columns[name] for name in contract.schema.names if name in {*typed.columns} - {*contract.keys}]
+    several = contradicting(said, np.cumsum(~same_key)[~duplicate], kept, ~quarantine)
+    broken.append(_Broken(Finding("key_with_several_values", _SEVERAL, several), "warn", listed=False))
     counts = _counted(days, raw, order[duplicate], kept, quarantine, broken, typed)
     admitted = days.split(_admitted(contract, typed, raw, kept[~quarantine]), kept[~quarantine])
     quarantined = days.split(_quarantined(raw, kept, broken, quarantine), kept[quarantine])

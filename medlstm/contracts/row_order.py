@@ -99,3 +99,22 @@ def find_duplicates(raw: pa.Table, order: np.ndarray, same_key: np.ndarray) -> n
         repeated[1:] &= ordered[1:] == ordered[:-1]
     duplicate[candidates[first[repeated]]] = True
     return duplicate
+
+
+def contradicting(told: list[Column], group: np.ndarray, rows: np.ndarray, judged: np.ndarray) -> np.ndarray:
+    """For each of `rows`, which lie sorted by their key's `group`, whether one before it of the same key says something
+    else, as far as both are `judged`; bool [rows]."""
+    place = np.flatnonzero(judged)
+    same_key = group[place][1:] == group[place][:-1]
+    found = np.zeros(len(rows), dtype=bool)
+    if not same_key.any():
+        return found
+    later = place[1:][same_key]
+    this, before = rows[later], rows[place[:-1][same_key]]
+    for column in told:
+        values = column.codes if isinstance(column, TextColumn) else column
+        differs = values[this] != values[before]
+        if values.dtype == np.float64:
+            differs &= ~(np.isnan(values[this]) & np.isnan(values[before]))
+        found[later] |= differs
+    return found

@@ -236,6 +236,18 @@ def test_a_wrong_limits_table_names_its_line(tmp_path, text, message):
         load_limits(_config(suites_folder="mine"), tmp_path)
 
 
+def test_keys_with_two_values_in_one_delivery_are_counted(hold_observations, hold_stays):
+    at, later = "2026-03-28T10:00:00", "2026-03-28T11:00:00"
+    told = hold_observations([("s1", at, "HR", "80"), ("s1", at, "HR", "80"), ("s1", at, "HR", "80.0"),
+                              ("s1", later, "HR", "80"), ("s1", later, "HR", "90"), ("s1", later, "HR", "900"),
+                              ("s1", later, "Temp", "37"), ("s2", later, "HR", "91")])  # fmt: skip
+    outcomes = {one.rule: (one.action, one.rows) for one in told.report.rules if one.rows}
+    assert outcomes == {"key_with_several_values": ("warn", 1), "HR_impossible": ("quarantine", 1)}
+    assert (told.report.rows_in, told.report.admitted, told.report.exact_duplicates) == (8, 6, 1)
+    stays = hold_stays([GOOD, (*GOOD[:3], "2026-03-29T10:00:00", *GOOD[4:]), ("s2", *GOOD[1:])])
+    assert {one.rule: one.rows for one in stays.report.rules if one.rows} == {"key_with_several_values": 1}
+
+
 def test_every_variable_that_codes_are_mapped_to_has_limits_in_its_own_unit():
     table, limits = unit_table(), load_limits(_config(), Path())
     without_unit = ("{score}", "{INR}", "[pH]")

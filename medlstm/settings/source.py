@@ -171,7 +171,7 @@ class WideParquetSource(Section):
 
 
 class FhirSource(Section):
-    """FHIR R4 Bulk Data: `files` are NDJSON, one resource type each.
+    """FHIR R4 or R5 Bulk Data: `files` are NDJSON, of one resource type each, or of Bundles.
 
     `encounter_classes`: the classes (v3 ActCode) that are stays, all if empty. `codes`: further LOINC codes, or
     system|code, to variables. `conditions`: patterns of condition codes (* and ?) to names of diseases.

@@ -58,9 +58,10 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
     counts = Counter[str]()
     earlier, known = Known(), Known()
     recalled = landing.recalled
-    earlier.learn(from_remembered(recalled.earlier) if recalled else (), Counter())
+    remembered = list(from_remembered(recalled.earlier)) if recalled else []
+    earlier.learn(remembered, Counter())
     before = stays_of(earlier, source, config.workspace.timezone, Counter())
-    known.learn(from_remembered(recalled.earlier) if recalled else (), Counter())
+    known.learn(remembered, Counter())
     known.learn(from_remembered(recalled.own) if recalled else facts, counts)
     after = stays_of(known, source, config.workspace.timezone, counts)
     yield from stay_rows(facts, known, before, after, counts, config)

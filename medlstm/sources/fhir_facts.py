@@ -38,7 +38,7 @@ def entries(content: dict[str, Any]) -> Iterator[Entry]:
         return
     listed = items(content, "entry")
     for one in reversed(listed) if text(content, "type") == "history" else listed:
-        resource, url = at(one, "resource"), text(one, "request", "url")
+        resource, url = at(one, "resource"), text(one, "request", "url") or text(one, "fullUrl")
         if (text(one, "request", "method") or "").upper() == "DELETE":
             if url:
                 yield Entry(None, None, reference_of(url.strip()))

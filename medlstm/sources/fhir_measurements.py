@@ -1,4 +1,4 @@
-"""The numbers of one FHIR Observation (R4 and R5), as text."""
+"""The numbers of one FHIR Observation (R4 and R5; STU3 calls its encounter the context), as text."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -44,7 +44,8 @@ def measurements(resource: dict[str, Any], variables: dict[str, str]) -> Iterato
     if status == _NO_RESULT_YET:
         return
     retracted = status in _TAKEN_BACK
-    at_visit, of_patient, when = reference(resource, "encounter"), reference(resource, "subject"), _time(resource)
+    at_visit = reference(resource, "encounter") or reference(resource, "context")
+    of_patient, when = reference(resource, "subject"), _time(resource)
     for part in (resource, *items(resource, "component")):
         value, unit = _value(part)
         variable, code = _named(part, variables)

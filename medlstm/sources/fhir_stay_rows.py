@@ -40,6 +40,9 @@ def stay_rows(
 def _rows(
     facts: list[Fact], known: Known, before: Stays, after: Stays, counts: Counter[str]
 ) -> Iterator[_Row]:
+    counts["patients are deleted; from now on the gender and age of their stays are missing"] += sum(
+        one.kind == "Patient" and one.what is None for one in facts
+    )
     delivered = _newest_encounters(facts, known, counts)
     for key, one in delivered.items():
         _count(key, one, known, after, counts)

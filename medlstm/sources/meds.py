@@ -143,8 +143,9 @@ def _stay_rows(
 
 
 def _dates(events: Events, moments: np.ndarray) -> pa.Array:
-    """The date of each moment by the shard's own clock: a birth is a day, whatever the zone of its midnight."""
-    return pc.utf8_slice_codeunits(events.time_texts(moments), 0, 10)
+    """Moments as text, midnights as their date alone: a birth is a day, whatever the zone of its clock."""
+    texts = events.time_texts(moments)
+    return pc.if_else(pa.array(moments % _DAY_US == 0), pc.utf8_slice_codeunits(texts, 0, 10), texts)
 
 
 def _time_of(events: Events, hit: np.ndarray, stays: pd.DataFrame) -> np.ndarray:

@@ -377,6 +377,7 @@ def test_a_delivery_that_never_heard_of_what_it_deletes_takes_it_back_all_the_sa
     assert [(row["stay_id"], row["retracted"]) for row in admitted(tmp_path, "stays", DAY)] == [("e9", True)]
     assert load_cohort(Workspace(tmp_path), DAY, _config()).frame.empty
     told = " ".join(landed.warnings)
+    assert "1 patients are deleted" in told
     assert "1 observations are deleted by their id alone" in told
     assert "1 references to Encounter by search" in told
 
@@ -473,6 +474,15 @@ def test_references_that_cannot_be_told_are_counted_and_never_an_identifier(fold
     landed = take_in(tmp_path, DAY, _config())
     assert _of(tmp_path, DAY) == [None]
     assert any(kind in one for one in landed.warnings)
+
+
+def test_what_came_late_for_a_closed_date_is_older_than_the_delivery_that_takes_it_in(folder, tmp_path):
+    _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[_encounter("e1", "p1", BEGIN)])
+    take_in(tmp_path, DAY, _config())
+    _land(tmp_path, DAY, Late=[_part("e2", "e1", BEGIN, ward="surgery"), _part("e3", "e1", LATER, ward="theatre")])
+    _land(tmp_path, NEXT, Encounter=[_part("e3", "e1", LATER, MUCH_LATER, ward="theatre")])
+    take_in(tmp_path, NEXT, _config())
+    assert set(_stays(tmp_path, NEXT, "ward").items()) == {("e1", ("surgery",))}
 
 
 def test_bundles_are_read_and_their_urns_are_references(folder, tmp_path):

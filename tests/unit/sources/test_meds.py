@@ -218,6 +218,15 @@ def test_a_birth_is_a_day_whatever_the_zones(folder, tmp_path):
     assert [row["age"] for row in raw(tmp_path, "stays", DAY)] == ["66", "65"]
 
 
+def test_a_birth_at_a_local_midnight_that_utc_calls_the_day_before_is_that_day(folder, tmp_path):
+    rows = [(7, "1960-03-27T23:00", meds.birth_code, None), (7, "2026-03-27T12:00", ADMITTED, None)]
+    pq.write_table(_with_times(_events(*rows), pa.timestamp("us", "UTC")), folder / "data" / "0.parquet")
+    config = _config()
+    berlin = config.workspace.model_copy(update={"timezone": "Europe/Berlin"})
+    take_in(tmp_path, DAY, config.model_copy(update={"workspace": berlin}))
+    assert [row["age"] for row in raw(tmp_path, "stays", DAY)] == ["65"]
+
+
 def test_columns_that_cannot_be_read_exactly_are_refused_with_the_reason(folder, tmp_path):
     whole = _events(*FIRST)
     texts = pa.array([None if one[1] is None else one[1] for one in FIRST])

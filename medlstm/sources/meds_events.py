@@ -38,13 +38,13 @@ class Events:
     row: np.ndarray
 
     def time_texts(self, moments: np.ndarray) -> pa.Array:
-        """Microseconds of this shard's clock as ISO 8601 text, null for NO_TIME."""
+        """Microseconds of this shard's clock as ISO 8601 text, null for NO_TIME. The text of a moment, from which its
+        stay has its name, does not hang on other moments: whole seconds have no fraction."""
         times = pa.array(moments, pa.int64(), mask=moments == NO_TIME).cast(pa.timestamp("us"))
-        micros = bool((moments[moments != NO_TIME] % 1_000_000).any())
-        zone = "Z" if self.zoned else ""
-        return pc.strftime(
-            times if micros else times.cast(pa.timestamp("s"), safe=False), format=f"%Y-%m-%dT%H:%M:%S{zone}"
-        )
+        format = "%Y-%m-%dT%H:%M:%SZ" if self.zoned else "%Y-%m-%dT%H:%M:%S"
+        if (moments[moments != NO_TIME] % 1_000_000).any():
+            return pc.replace_substring(pc.strftime(times, format=format), ".000000", "")
+        return pc.strftime(times.cast(pa.timestamp("s"), safe=False), format=format)
 
     def measured(self) -> pa.Array:
         """The number of each row as text: numeric_value, else a text_value that is written as a number; else null."""

@@ -208,6 +208,15 @@ def test_what_is_finer_than_a_microsecond_is_cut_off(folder, tmp_path):
     assert raw(tmp_path, "stays", DAY)[0]["admitted_at"] == "2026-03-20T10:00:00.000001"
 
 
+def test_a_stay_has_one_name_whatever_the_fractions_of_other_times(folder, tmp_path):
+    finer = (8, "2026-03-27T10:00:00.250000", "HOSPITAL_ADMISSION", None)
+    pq.write_table(_events(*FIRST, finer), folder / "data" / "0.parquet")
+    take_in(tmp_path, DAY, _config())
+    assert [row["stay_id"] for row in raw(tmp_path, "stays", DAY)] == [
+        "7/2026-03-20T10:00:00", "7/2026-03-27T10:00:00", "8/2026-03-27T10:00:00.250000",
+    ]  # fmt: skip
+
+
 def test_a_birth_is_a_day_whatever_the_zones(folder, tmp_path):
     on_the_birthday = [(7, "1960-03-28", meds.birth_code, None), (7, "2026-03-28T12:00", ADMITTED, None),
                        (8, "1960-03-28", meds.birth_code, None), (8, "2026-03-27T12:00", ADMITTED, None)]  # fmt: skip

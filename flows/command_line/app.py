@@ -47,6 +47,11 @@ class Example(StrEnum):
     fhir = "fhir"
     meds = "meds"
     sql = "sql"
+    omop = "omop"
+    mimic4 = "mimic4"
+    eicu = "eicu"
+    synthea = "synthea"
+    synthea_fhir = "synthea_fhir"
     tutorial = "tutorial"
     demo = "demo"
 

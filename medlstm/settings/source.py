@@ -1,57 +1,42 @@
 """What medlstm.toml says of the source, one model per format."""
 
-import codecs
 import re
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from medlstm.settings.field_types import Delimiter, Encoding, LengthUnit, Quoting, TimeUnit, Timezone
 from medlstm.values.missing_texts import NULL_TEXTS
 from medlstm.values.units import why_not_convertible
-
-
-def known_timezone(value: str) -> str:
-    """`value`, if it is the name of a time zone; raises ValueError otherwise."""
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError("must be an IANA time zone such as Europe/Berlin") from error
-    return value
-
-
-def _known_encoding(value: str) -> str:
-    try:
-        codecs.lookup(value)
-    except LookupError as error:
-        raise ValueError("must be a text encoding such as utf-8 or latin-1") from error
-    return value
-
-
-Timezone = Annotated[str, AfterValidator(known_timezone)]
-Encoding = Annotated[str, AfterValidator(_known_encoding)]
-# Whether quotes enclose fields, or are characters as any others.
-Quoting = Literal["standard", "none"]
-Delimiter = Annotated[str, Field(min_length=1, max_length=1)]
-TimeUnit = Literal["timestamp", "minutes", "hours", "days"]
-LengthUnit = Literal["minutes", "hours", "days"]
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class KnownAge(Section):
+    """Where the age is told as it was in one year rather than by a birth: the columns of `age` and of that `year`."""
+
+    age: str
+    year: str
+
+
 class TableMapping(Section):
     """How rows with named columns become rows of one table.
 
     `columns` maps a canonical name (stay_id, admitted_at, value, age …) to the received column; a canonical column
-    that is not named is looked up under its own name. `birth_date` in `columns` gives the feature `age`. A wide
+    that is not named is looked up under its own name. `birth_date` in `columns` gives the feature `age`, as
+    `known_age` does; `died_at` gives `died`: a death from the day of the admission to a day after the discharge.
+    `fallbacks`: canonical name to the received column that counts where the one in `columns` is empty. A wide
     observations table turns each column of `variables` into rows. `time_unit` other than timestamp: `observed_at`
     counts from the admission. `generate_stay_ids`: each row of stays is a stay of its own, named by file and row.
 
     `constants`: canonical name to a text for all rows. `spellings`: canonical name to {as received: as meant}.
-    `keep` and `drop`: received column to the texts of rows to take, or to leave out (counted, never silent).
+    `keep` and `drop`: received column to the texts of rows to take, or to leave out (counted, never silent); "" is an
+    empty one. `variable_codes`: the variable is told by LOINC codes, named as values/reference/variables.csv does
+    where `spellings` do not; `known_variables_only` leaves out, counted, rows whose variable neither they nor that
+    table name. `without_stay = "leave_out"`: so are rows that name no stay, and find none by a join.
     `retracted_when`: received column to the texts that mark a row as entered in error: it takes back the
     row of the same key that came before (`retracted` in `columns`: a column that is true for such a row).
     `time_formats`: strptime formats, epoch_seconds or epoch_milliseconds, tried in turn before ISO 8601. `timezone`:
@@ -64,7 +49,12 @@ class TableMapping(Section):
     table: Literal["stays", "observations"]
     layout: Literal["long", "wide"] = "long"
     columns: dict[str, str] = {}
+    fallbacks: dict[str, str] = {}
     variables: list[str] = []
+    variable_codes: Literal["loinc"] | None = None
+    known_variables_only: bool = False
+    without_stay: Literal["quarantine", "leave_out"] = "quarantine"
+    known_age: KnownAge | None = None
     time_unit: TimeUnit = "timestamp"
     generate_stay_ids: bool = False
     los_column: str | None = None
@@ -87,6 +77,20 @@ class TableMapping(Section):
             raise ValueError("layout, variables, units and unit_column belong to table = \"observations\" only")
         if self.table == "observations" and (self.los_column or self.generate_stay_ids):
             raise ValueError("los_column and generate_stay_ids belong to table = \"stays\" only")
+        of_long = self.variable_codes or self.known_variables_only
+        if of_long and (self.table == "stays" or self.layout == "wide"):
+            raise ValueError("variable_codes and known_variables_only belong to observations with layout = \"long\"")
+        if self.table == "stays" and self.without_stay == "leave_out":
+            raise ValueError("without_stay belongs to table = \"observations\" only")
+        if self.table == "observations" and self.known_age:
+            raise ValueError("known_age belongs to table = \"stays\" only")
+        if "died_at" in self.columns and ("died" in self.columns or self.los_column):
+            raise ValueError("columns.died_at needs discharged_at, and excludes columns.died and los_column")
+        if self.known_age and {"age", "birth_date"} & set(self.columns):
+            raise ValueError("known_age excludes columns.age and columns.birth_date")
+        unnamed = sorted(set(self.fallbacks) - set(self.columns))
+        if unnamed:
+            raise ValueError(f"fallbacks.{unnamed[0]} stands in for columns.{unnamed[0]}, which is not set")
         if self.layout == "wide" and not self.variables:
             raise ValueError("layout = \"wide\" needs variables = [column names]")
         if self.layout == "wide" and self.unit_column:
@@ -114,18 +118,26 @@ class BetweenSection(Section):
 class JoinSection(Section):
     """Columns of another kind of file in the same folder, known to the mapping as `<name>.<column>`.
 
-    `on` maps columns of this file to columns of the other; of several rows with equal keys the last one counts, or
-    with `between` the latest begun of those that hold the time. `keep`: the joined rows to look among.
+    `on` maps columns of this file to columns of the other; of several rows with equal keys the last one counts, with
+    `newest_by` the one whose time in that column is the latest, with `between` the latest begun of those that hold the
+    time. `keep`: the joined rows to look among.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
     pattern: str
     on: Annotated[dict[str, str], Field(min_length=1)]
     between: BetweenSection | None = None
+    newest_by: str | None = None
     keep: dict[str, list[str]] = {}
     delimiter: Delimiter = ","
     encoding: Encoding = "utf-8"
     quoting: Quoting = "standard"
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "JoinSection":
+        if self.between and self.newest_by:
+            raise ValueError("say one of between and newest_by: each says which of several rows counts")
+        return self
 
 
 class CsvFileMapping(TableMapping):
@@ -262,6 +274,8 @@ FORMATS = ("csv", "physionet2012", "wide_parquet", "fhir", "meds", "sql")
 # The tables within a source's settings, by their names in the file, for error messages.
 SOURCE_PARTS: dict[tuple[str, ...], type[Section]] = {
     ("source", "files"): CsvFileMapping,
+    ("source", "files", "known_age"): KnownAge,
+    ("source", "tables", "known_age"): KnownAge,
     ("source", "files", "joins"): JoinSection,
     ("source", "files", "joins", "between"): BetweenSection,
     ("source", "tables"): SqlTable,

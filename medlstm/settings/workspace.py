@@ -17,8 +17,9 @@ from pydantic import (
 )
 
 from medlstm.errors import ConfigError
+from medlstm.settings.field_types import Timezone
 from medlstm.settings.model_names import model_names
-from medlstm.settings.source import FORMATS, SOURCE_PARTS, Section, Source, Timezone
+from medlstm.settings.source import FORMATS, SOURCE_PARTS, Section, Source
 
 CONFIG_NAME = "medlstm.toml"
 ENVIRONMENT_PREFIX = "MEDLSTM_"

@@ -33,13 +33,13 @@ def asked_by_mapping(mapping: CsvFileMapping, config: Config) -> AskedColumns:
     keys = {name for join in mapping.joins for name in join.on}
     times = {join.between.time for join in mapping.joins if join.between}
     conditions = {*mapping.keep, *mapping.drop, *mapping.retracted_when}
-    plain = {*mapping.variables, mapping.unit_column, mapping.los_column} - {None}
+    plain = {*mapping.variables, mapping.unit_column, mapping.los_column, *_standing_in(mapping)} - {None}
     return _asked(
         mapping,
         config,
         names={*received.values(), *plain, *conditions, *keys, *times},
         needed=_own({*_needed(mapping, received), *plain, *conditions, *keys, *times}, mapping),
-        identifiers={received.get("stay_id"), received.get("patient_id"), *keys},
+        identifiers={*_identifiers(mapping, received), *keys},
         optional=_optional(mapping, config, received) | keys | times,
     )
 
@@ -48,7 +48,7 @@ def asked_by_join(join: JoinSection, mapping: TableMapping, config: Config) -> A
     """Of a file that a mapping joins to its own."""
     names = joined_columns(mapping, join)
     prefix = f"{join.name}."
-    identifiers = {mapping.columns.get(name, "") for name in ("stay_id", "patient_id")}
+    identifiers = _identifiers(mapping, mapping.columns)
     asked = _asked(
         mapping,
         config,
@@ -92,7 +92,7 @@ def _received(mapping: TableMapping, config: Config) -> dict[str, str]:
     """The received column of each canonical one that the mapping may take from the file."""
     if mapping.table == "stays":
         canonical = {*STAY_CORE, *config.features.numeric, *config.features.categorical}
-        canonical |= {"birth_date"} & set(mapping.columns)
+        canonical |= {"birth_date", "died_at"} & set(mapping.columns)
         canonical -= {"stay_id"} if mapping.generate_stay_ids else set()
     else:
         canonical = {*OBSERVATION_CORE} - ({"variable", "value"} if mapping.layout == "wide" else set())
@@ -103,18 +103,29 @@ def _received(mapping: TableMapping, config: Config) -> dict[str, str]:
 def _needed(mapping: CsvFileMapping, received: dict[str, str]) -> set[str]:
     spared = {"patient_id", "discharged_at", "died", RETRACTED}
     spared |= {"admitted_at"} if mapping.los_column else set()
-    spared |= {"age"} if "birth_date" in mapping.columns else set()
+    spared |= {"age"} if "birth_date" in mapping.columns or mapping.known_age else set()
     return {column for name, column in received.items() if name in mapping.columns or name not in spared}
 
 
 def _optional(mapping: CsvFileMapping, config: Config, received: dict[str, str]) -> set[str | None]:
     """What may be missing in every row: what is not needed to tell a stay or a measurement from others."""
-    canonical = {"discharged_at", "died", "birth_date", RETRACTED} & set(mapping.columns)
+    canonical = {"discharged_at", "died", "birth_date", "died_at", RETRACTED, *mapping.fallbacks} & set(mapping.columns)
     canonical |= {*config.features.numeric, *config.features.categorical}
-    canonical -= {"age"} if "birth_date" in mapping.columns else set()
+    canonical -= {"age"} if "birth_date" in mapping.columns or mapping.known_age else set()
     names = {received.get(name) for name in canonical} | {*mapping.variables, mapping.unit_column, mapping.los_column}
-    names |= {*mapping.drop, *mapping.retracted_when}
+    names |= {*mapping.drop, *mapping.retracted_when, *_standing_in(mapping)}
     return _own(names, mapping)
+
+
+def _standing_in(mapping: TableMapping) -> set[str]:
+    """Columns of the settings that stand in for a canonical one."""
+    known = mapping.known_age
+    return {*mapping.fallbacks.values(), *((known.age, known.year) if known else ())}
+
+
+def _identifiers(mapping: TableMapping, received: dict[str, str]) -> set[str | None]:
+    names = ("stay_id", "patient_id")
+    return {*(received.get(name) for name in names), *(mapping.fallbacks.get(name) for name in names)}
 
 
 def _own(names: set[str | None], mapping: CsvFileMapping) -> set[str | None]:

@@ -8,9 +8,11 @@ import pyarrow as pa
 from medlstm.settings.source import CsvFileMapping, CsvSource, JoinSection
 from medlstm.settings.workspace import Config
 from medlstm.sources.asked_columns import AskedColumns, asked_by_join, asked_by_mapping
+from medlstm.sources.decimal_numbers import pointed_numbers
 from medlstm.sources.delimited import BLOCK_BYTES
 from medlstm.sources.joins import Lookup, make_lookup, with_joined
-from medlstm.sources.mapping import Received, canonical_rows, pointed_numbers, selected
+from medlstm.sources.left_out import without_left_out
+from medlstm.sources.mapping import Received, canonical_rows
 from medlstm.sources.part_folders import matches
 from medlstm.sources.read_columns import read_columns
 from medlstm.sources.source_batch import (
@@ -67,12 +69,12 @@ def _prepared(
     counts.update(received.counted)
     for lookup in joins.lookups(mapping):
         received, unfound = with_joined(received, lookup, mapping, joins.config.workspace.timezone)
-        if unfound:
+        # Rows that a join in time finds no stay for are told of as those that belong to none.
+        if unfound and not (lookup.join.between and mapping.without_stay == "leave_out"):
             counts[f"have no row in {lookup.join.pattern} (join {lookup.join.name})"] += unfound
-    kept = selected(received, mapping)
-    if len(kept.numbers) < len(received.numbers):
-        counts["were left out by keep and drop of [[source.files]]"] += len(received.numbers) - len(kept.numbers)
-    pointed = pointed_numbers(kept, asked.comma_numbers)
+    kept, left_out = without_left_out(received, mapping)
+    counts.update(left_out)
+    pointed = pointed_numbers(kept.columns, asked.comma_numbers)
     if pointed:
         counts["have a number with a decimal point, though decimal_comma says that numbers have a comma"] += pointed
     return kept

@@ -20,6 +20,7 @@ from medlstm.settings.source import FhirSource
 from medlstm.settings.workspace import Config
 from medlstm.sources import json_lines
 from medlstm.sources.fhir_facts import KINDS, Entry, Fact, entries, fact, from_remembered, to_remember
+from medlstm.sources.fhir_files import read_resources
 from medlstm.sources.fhir_json import text
 from medlstm.sources.fhir_observations import ObservationReader
 from medlstm.sources.fhir_stay_rows import stay_rows
@@ -101,7 +102,7 @@ def _files_by_type(landing: LandingFolder, source: FhirSource) -> tuple[dict[str
         if not fnmatch(landing.name(path), source.files):
             continue
         try:
-            batch = next(json_lines.read_json_lines(path, 50), [])
+            batch = next(read_resources(path, 50), [])
         except OSError as error:
             others.append((landing.name(path), f"cannot be read ({type(error).__name__}); is it complete?"))
             continue
@@ -120,7 +121,7 @@ def _facts(landing: LandingFolder, files: dict[str, list[Path]]) -> Iterator[Fac
     for path in sorted(wanted, key=landing.files.index):
         name, kind = landing.name(path), wanted[path]
         try:
-            for batch in json_lines.read_json_lines(path, _BATCH_LINES):
+            for batch in read_resources(path, _BATCH_LINES):
                 bad = []
                 for number, content, line in batch:
                     if content is None or text(content, "resourceType") != kind:
@@ -151,7 +152,7 @@ def _is_other(entry: Entry, kind: str) -> bool:
 def _observations(path: Path, bundled: bool, landing: LandingFolder, reader: ObservationReader) -> Iterator[Landed]:
     name = landing.name(path)
     try:
-        for batch in json_lines.read_json_lines(path, _BATCH_LINES):
+        for batch in read_resources(path, _BATCH_LINES):
             resources, bad = _in_bundles(batch, reader) if bundled else _in_lines(batch)
             yield RowBatch("observations", reader.rows(resources, name))
             if bad:

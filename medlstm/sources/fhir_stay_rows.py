@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from medlstm.lake.schemas import RETRACTED
 from medlstm.settings.workspace import Config
@@ -14,8 +15,7 @@ from medlstm.sources.fhir_facts import Fact
 from medlstm.sources.fhir_resources import Encounter, Person
 from medlstm.sources.fhir_stays import Known, Stay, Stays
 from medlstm.sources.source_batch import BATCH_ROWS, RowBatch, raw_rows
-from medlstm.sources.times import ages
-from medlstm.values.parsing import parse_timestamps
+from medlstm.sources.times import ages, deaths_in_stay
 
 
 class _Row(NamedTuple):
@@ -152,13 +152,7 @@ def texts(values: Iterable[str | None]) -> pa.Array:
 
 def _died(stays: list[Stay], timezone: str) -> pa.Array:
     """Known once the encounter has ended: by its disposition, or by a death no later than a day after its end."""
-    begin, end, death = (
-        parse_timestamps(column.to_pandas().astype("str"), timezone).values
-        for column in (texts(one.begin for one in stays), texts(one.end for one in stays),
-                       texts(one.person.deceased_at for one in stays))
-    )  # fmt: skip
-    in_time = ((death >= begin) & ((death - end).dt.total_seconds() <= 86400)).fillna(False)
-    return texts(
-        None if one.end is None else "true" if one.expired or within else "false"
-        for one, within in zip(stays, in_time, strict=True)
-    )
+    begin, end = texts(one.begin for one in stays), texts(one.end for one in stays)
+    in_time = deaths_in_stay(begin, end, texts(one.person.deceased_at for one in stays), timezone)
+    expired = pa.array([one.expired and one.end is not None for one in stays], pa.bool_())
+    return pc.if_else(expired, "true", in_time)

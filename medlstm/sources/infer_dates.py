@@ -20,7 +20,8 @@ def placed_by_extract_date(
     start = pd.Timestamp(datetime.combine(extract_date, time(), ZoneInfo(timezone))).tz_convert("UTC").as_unit("us")
     usable = parsed.values.where(parsed.values.between(0, 1_000_000))
     placeable = usable.notna() | (parsed.values.isna() & ~parsed.malformed)
-    admitted = (start - pd.to_timedelta(usable, unit="D")).dt.as_unit("us").fillna(start)
+    # Of minutes and hours as shares of a day; cut off instead of rounded, a stay would begin a microsecond early.
+    admitted = (start - pd.to_timedelta(usable, unit="D").dt.round("us")).dt.as_unit("us").fillna(start)
     discharged = pd.Series(start, index=usable.index).where(usable.notna())
     return {"admitted_at": iso_text(admitted.where(placeable)), "discharged_at": iso_text(discharged)}
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from medlstm.settings.source import JoinSection, TableMapping
-from medlstm.sources.mapping import Received, is_one_of
+from medlstm.sources.mapping import Received, is_one_of, named_columns
 from medlstm.sources.times import iso_times
 from medlstm.values.missing_texts import without_null_texts
 from medlstm.values.parsing import parse_timestamps
@@ -31,22 +31,23 @@ class Lookup:
 def joined_columns(mapping: TableMapping, join: JoinSection) -> set[str]:
     """The columns of the joined file that the mapping uses, the keys included."""
     prefix = f"{join.name}."
-    named = [*mapping.columns.values(), mapping.unit_column or "", *mapping.keep, *mapping.drop,
-             *mapping.retracted_when]  # fmt: skip
-    used = {name.removeprefix(prefix) for name in named if name.startswith(prefix)}
-    interval = {join.between.start, join.between.stop} if join.between else set()
-    return used | set(join.on.values()) | set(join.keep) | interval
+    used = {name.removeprefix(prefix) for name in named_columns(mapping) if name.startswith(prefix)}
+    times = {join.between.start, join.between.stop} if join.between else {join.newest_by} if join.newest_by else set()
+    return used | set(join.on.values()) | set(join.keep) | times
 
 
 def make_lookup(
     join: JoinSection, wanted: set[str], tables: Iterable[pa.Table], mapping: TableMapping, timezone: str
 ) -> Lookup:
-    """Of the joined files' rows (text) the last one of each key, or with `between` every interval."""
+    """Of the joined files' rows (text) the last or newest one of each key, or with `between` every interval."""
     empty = pa.table({name: pa.array([], pa.string()) for name in sorted(wanted)})
     columns = pa.concat_tables([empty, *(table.select(sorted(wanted)).cast(empty.schema) for table in tables)])
     for name, texts in join.keep.items():
         columns = columns.filter(is_one_of(columns.column(name), texts))
     columns = columns.combine_chunks()
+    if join.newest_by:
+        moments = _instants(columns.column(join.newest_by), mapping, timezone, -_NEVER)
+        columns = columns.take(pa.array(np.argsort(moments, kind="stable")))
     keys = _keys(columns, list(join.on.values()), mapping)
     starts, stops = np.zeros(len(keys), np.int64), np.full(len(keys), _NEVER)
     kept = keys.notna().to_numpy().copy()

@@ -107,6 +107,11 @@ def _parsed(line: bytes) -> tuple[dict[str, Any] | None, str]:
     return None, line.decode("utf-8", "backslashreplace").rstrip("\r\n")
 
 
+def parsed_document(content: bytes) -> dict[str, Any] | None:
+    """The object that is all of a file's bytes, numbers kept as text; None where they are no object."""
+    return _parsed(content.removeprefix(b"\xef\xbb\xbf"))[0]
+
+
 def flattened(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str | None]]:
     """(name, text) of each value; objects within are `outer.inner`, lists are JSON text, null and "" are None."""
     for name, value in content.items():

@@ -6,31 +6,23 @@ from datetime import date
 from types import MappingProxyType
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from medlstm.lake.schemas import LOS_DAYS, MINUTES_AFTER_ADMISSION, OBSERVATION_CORE, RETRACTED, STAY_CORE
 from medlstm.settings.source import TableMapping
 from medlstm.settings.workspace import Config
+from medlstm.sources.decimal_numbers import scaled, with_decimal_point
 from medlstm.sources.infer_dates import placed_by_extract_date
 from medlstm.sources.source_batch import raw_rows, unparsed_rows
-from medlstm.sources.times import ages, iso_times
+from medlstm.sources.times import ages, ages_from_year, deaths_in_stay, iso_times
 from medlstm.values.missing_texts import ALSO_NAMES, without_null_texts
-from medlstm.values.parsing import parse_numbers
 from medlstm.values.text_columns import Text, UnfitFileError, on_distinct, repeated
-from medlstm.values.units import in_own_units
+from medlstm.values.units import in_own_units, unit_table
 
 _MINUTES = {"minutes": 1.0, "hours": 60.0, "days": 1440.0}
 _OPTIONAL = ("patient_id", "discharged_at", "died")
-# 1.234,5 and 1 234 567,8 and 1'234 and 245.000 (of thousands, for a decimal has a comma), and 1234,5 and ,5.
-_COMMA_NUMBER = (
-    r"^[+-]?(?:[1-9]\d{0,2}(?:(?:\.\d{3})+|(?:[ \x{a0}\x{2009}\x{202f}]\d{3})+|(?:['’]\d{3})+)(?:,\d+)?|\d*,\d+"
-    r"(?:[eE][+-]?\d+)?)$"
-)
-_THOUSANDS_MARK = r"[. '’\x{a0}\x{2009}\x{202f}]"
-_POINT_NUMBER = r"^[+-]?\d*\.\d+$"
-_TIMES = ("admitted_at", "discharged_at", "observed_at", "birth_date")
+_TIMES = ("admitted_at", "discharged_at", "observed_at", "birth_date", "died_at")
 
 
 @dataclass(frozen=True)
@@ -71,15 +63,12 @@ def refuse_repeated(header: list[str], names: Collection[str]) -> None:
         )
 
 
-def selected(received: Received, mapping: TableMapping) -> Received:
-    """The rows that `keep` and `drop` leave."""
-    taken = None
-    for listed, conditions in ((True, mapping.keep), (False, mapping.drop)):
-        for name, texts in conditions.items():
-            hit = is_one_of(_named(received, name, name), texts)
-            wanted = hit if listed else pc.invert(hit)
-            taken = wanted if taken is None else pc.and_(taken, wanted)
-    return received if taken is None else received.take(taken)
+def named_columns(mapping: TableMapping) -> set[str]:
+    """The received columns, those of joins included, that the mapping names."""
+    age = [mapping.known_age.age, mapping.known_age.year] if mapping.known_age else []
+    single = [mapping.los_column or "", mapping.unit_column or "", *age]
+    return {*mapping.columns.values(), *mapping.fallbacks.values(), *mapping.variables, *single, *mapping.keep,
+            *mapping.drop, *mapping.retracted_when} - {""}  # fmt: skip
 
 
 def canonical_rows(
@@ -96,13 +85,15 @@ def canonical_rows(
         yield unparsed_rows(name, received.unparsed)
 
 
-def is_one_of(column: pa.ChunkedArray, texts: list[str]) -> pa.Array:
-    """Whether each text [n], blanks around it apart, is one of `texts`; a missing one is not."""
-    stripped = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    return pc.fill_null(pc.is_in(stripped, pa.array(texts, pa.string())), False).combine_chunks()
+def is_one_of(column: Text, texts: Collection[str]) -> pa.Array:
+    """Whether each text [n], blanks around it apart, is one of `texts`; a missing one counts as ""."""
+    stripped = pc.fill_null(pc.utf8_trim_whitespace(column.cast(pa.string())), "")
+    hit = pc.is_in(stripped, pa.array(texts, pa.string()))
+    return hit.combine_chunks() if isinstance(hit, pa.ChunkedArray) else hit
 
 
-def _named(received: Received, name: str, canonical: str) -> pa.ChunkedArray:
+def received_column(received: Received, name: str, canonical: str) -> pa.ChunkedArray:
+    """The column `name`, which stands for `canonical`. Raises UnfitFileError where there is none."""
     if name not in received.header:
         raise UnfitFileError(
             f"the column {name} (for {canonical}) is missing; the file has {', '.join(received.header)}: "
@@ -113,19 +104,38 @@ def _named(received: Received, name: str, canonical: str) -> pa.ChunkedArray:
 
 def _measured(received: Received, name: str, canonical: str, mapping: TableMapping) -> Text:
     """A received column in which the words for nothing, and empty texts, are missing."""
-    return without_null_texts(_named(received, name, canonical), ["", *mapping.null_texts])
+    return without_null_texts(received_column(received, name, canonical), ["", *mapping.null_texts])
+
+
+def given_column(received: Received, mapping: TableMapping, canonical: str, is_category: bool = False) -> Text:
+    """A canonical column [n] as received, null where a word for nothing stands: a constant, or the column that the
+    mapping names, with its fallback where it is empty. Raises UnfitFileError for a column that is missing."""
+    if canonical in mapping.constants:
+        return repeated(mapping.constants[canonical], len(received.numbers))
+    words = _null_texts(mapping, canonical, is_category)
+    column: Text = received_column(received, mapping.columns.get(canonical, canonical), canonical)
+    column = without_null_texts(column, words)
+    if canonical not in mapping.fallbacks:
+        return column
+    fallback = without_null_texts(received_column(received, mapping.fallbacks[canonical], canonical), words)
+    return pc.if_else(is_one_of(column, [""]), fallback.cast(pa.string()), column.cast(pa.string()))
 
 
 def _column(received: Received, mapping: TableMapping, canonical: str, is_category: bool = False) -> Text:
+    """As `given_column`, with times in ISO 8601 and texts as they are meant."""
+    column = given_column(received, mapping, canonical, is_category)
     if canonical in mapping.constants:
-        return repeated(mapping.constants[canonical], len(received.numbers))
-    column: Text = _named(received, mapping.columns.get(canonical, canonical), canonical)
-    column = without_null_texts(column, _null_texts(mapping, canonical, is_category))
+        return column
     if canonical in _TIMES and mapping.time_unit == "timestamp":
         column = iso_times(column, mapping.time_formats, mapping.timezone)
-    if canonical in mapping.spellings:
-        column = _respelled(column, mapping.spellings[canonical])
-    return column
+    spellings = variable_names(mapping) if canonical == "variable" else mapping.spellings.get(canonical, {})
+    return _respelled(column, spellings) if spellings else column
+
+
+def variable_names(mapping: TableMapping) -> dict[str, str]:
+    """What the mapping names of variables: text as received to the variable."""
+    codes = unit_table().variables if mapping.variable_codes else {}
+    return codes | mapping.spellings.get("variable", {})
 
 
 def _null_texts(mapping: TableMapping, canonical: str, is_category: bool) -> list[str]:
@@ -150,28 +160,46 @@ def _stays(received: Received, name: str, mapping: TableMapping, extract_date: d
         if target == "stay_id" and mapping.generate_stay_ids:
             ids = [f"{extract_date.isoformat()}/{name}/{row}" for row in received.numbers]
             columns[target] = pa.array(ids, pa.string())
+        elif (derived := _derived(target, received, columns, mapping, config)) is not None:
+            columns[target] = derived
         elif target in mapping.columns or target in mapping.constants or target in received.header:
             columns[target] = _column(received, mapping, target, target in config.features.categorical)
-        elif target == "age" and "birth_date" in mapping.columns:
-            born = _column(received, mapping, "birth_date")
-            columns[target] = ages(born, columns["admitted_at"], config.workspace.timezone)
         elif not (target in _OPTIONAL or (target == "admitted_at" and mapping.los_column)):
             _column(received, mapping, target)
     for target in config.features.numeric:
-        columns[target] = _decimal(columns[target], mapping)
+        columns[target] = with_decimal_point(columns[target], mapping)
     # With no identifier of the patient, each stay counts as a patient of its own.
     columns.setdefault("patient_id", columns["stay_id"])
     if mapping.los_column:
-        lengths = _decimal(_measured(received, mapping.los_column, LOS_DAYS, mapping), mapping)
-        columns[LOS_DAYS] = _scaled(lengths, _MINUTES[mapping.los_unit] / 1440)
+        lengths = with_decimal_point(_measured(received, mapping.los_column, LOS_DAYS, mapping), mapping)
+        columns[LOS_DAYS] = scaled(lengths, _MINUTES[mapping.los_unit] / 1440)
         if "admitted_at" not in columns:
             columns |= placed_by_extract_date(columns[LOS_DAYS], extract_date, config.workspace.timezone)
     return raw_rows(columns | _retractions(received, mapping), name, received.numbers)
 
 
+def _derived(
+    target: str, received: Received, columns: dict[str, Text], mapping: TableMapping, config: Config
+) -> Text | None:
+    """A column of stays that the mapping has computed from others, if it says so; `columns`: those made before it."""
+    zone = config.workspace.timezone
+    if target in mapping.columns or target in mapping.constants:
+        return None
+    if target == "died" and "died_at" in mapping.columns:
+        end, death = (_column(received, mapping, name) for name in ("discharged_at", "died_at"))
+        return deaths_in_stay(columns["admitted_at"], end, death, zone)
+    if target == "age" and "birth_date" in mapping.columns:
+        return ages(_column(received, mapping, "birth_date"), columns["admitted_at"], zone)
+    if target == "age" and mapping.known_age:
+        known = mapping.known_age
+        told, year = (_measured(received, name, "age", mapping) for name in (known.age, known.year))
+        return ages_from_year(told, year, columns["admitted_at"], zone)
+    return None
+
+
 def _retractions(received: Received, mapping: TableMapping) -> dict[str, Text]:
     """The mark of rows that the source takes back: by the texts of columns, or as received."""
-    marked = [is_one_of(_named(received, name, name), texts) for name, texts in mapping.retracted_when.items()]
+    marked = [is_one_of(received_column(received, name, name), texts) for name, texts in mapping.retracted_when.items()]
     if not marked:
         named = RETRACTED in mapping.columns or RETRACTED in received.header
         return {RETRACTED: _column(received, mapping, RETRACTED)} if named else {}
@@ -181,49 +209,12 @@ def _retractions(received: Received, mapping: TableMapping) -> dict[str, Text]:
     return {RETRACTED: pc.if_else(any_mark, "true", pa.scalar(None, pa.string()))}
 
 
-def _decimal(column: Text, mapping: TableMapping) -> Text:
-    """Numbers with a decimal comma, and marks between thousands, as numbers with a point: 1.250 is 1250."""
-    return on_distinct(column, _with_point) if mapping.decimal_comma else column
-
-
-def _with_point(distinct: pa.Array) -> pa.Array:
-    texts = pc.utf8_trim_whitespace(distinct)
-    plain = pc.replace_substring(pc.replace_substring_regex(texts, _THOUSANDS_MARK, ""), ",", ".")
-    return pc.if_else(pc.match_substring_regex(texts, _COMMA_NUMBER), plain, texts)
-
-
-def pointed_numbers(received: Received, names: Collection[str]) -> int:
-    """Rows in which one of the columns has a number such as 12.5, with a point that marks no thousands."""
-    found = np.zeros(len(received.numbers), dtype=bool)
-    for name in {*names} & {*received.columns.column_names}:
-        texts = pc.utf8_trim_whitespace(received.columns.column(name).cast(pa.string()))
-        pointed = pc.match_substring_regex(texts, _POINT_NUMBER)
-        thousands = pc.match_substring_regex(texts, _COMMA_NUMBER)
-        found |= pc.fill_null(pc.and_not(pointed, thousands), False).to_numpy()
-    return int(found.sum())
-
-
-def _scaled(texts: Text, factor: float) -> Text:
-    """Numbers as text times `factor`; what is not a number stays as it is, for the contract to refuse."""
-    if factor == 1:
-        return texts
-    return on_distinct(texts, lambda distinct: _scaled_texts(distinct, factor))
-
-
-def _scaled_texts(distinct: pa.Array, factor: float) -> pa.Array:
-    received = distinct.to_pylist()
-    numbers = parse_numbers(pd.Series(received, dtype="str")).values.to_numpy(dtype=np.float64, na_value=np.nan)
-    scaled = (text if np.isnan(number) else repr(float(number) * factor)
-              for text, number in zip(received, numbers, strict=True))  # fmt: skip
-    return pa.array(scaled, pa.string())
-
-
 def _time(received: Received, mapping: TableMapping) -> dict[str, Text]:
     """The time as received; one counted from the admission also in minutes, to be resolved against the stays."""
     times = _column(received, mapping, "observed_at")
     if mapping.time_unit == "timestamp":
         return {"observed_at": times}
-    counted = _scaled(_decimal(times, mapping), _MINUTES[mapping.time_unit])
+    counted = scaled(with_decimal_point(times, mapping), _MINUTES[mapping.time_unit])
     return {"observed_at": times, MINUTES_AFTER_ADMISSION: counted}
 
 
@@ -232,7 +223,7 @@ def _long_observations(received: Received, name: str, mapping: TableMapping) -> 
         target: _column(received, mapping, target) for target in OBSERVATION_CORE if target != "observed_at"
     }
     units = _measured(received, mapping.unit_column, "unit_column", mapping) if mapping.unit_column else None
-    columns["value"] = _in_own_units(_decimal(columns["value"], mapping), columns["variable"], units, mapping)
+    columns["value"] = _in_own_units(with_decimal_point(columns["value"], mapping), columns["variable"], units, mapping)
     return raw_rows(columns | _time(received, mapping) | _retractions(received, mapping), name, received.numbers)
 
 
@@ -261,6 +252,6 @@ def _wide_observations(received: Received, name: str, mapping: TableMapping) -> 
         seen = pc.is_valid(values)
         present = seen.to_numpy(zero_copy_only=False)
         variable = repeated(spellings.get(column, column), int(present.sum()))
-        filtered = _in_own_units(_decimal(values.filter(seen), mapping), variable, None, mapping)
+        filtered = _in_own_units(with_decimal_point(values.filter(seen), mapping), variable, None, mapping)
         columns = {key: column.filter(seen) for key, column in shared.items()}
         yield raw_rows(columns | {"variable": variable, "value": filtered}, name, received.numbers[present])

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medlstm.sources.infer_dates import iso_text
-from medlstm.values.parsing import parse_timestamps
+from medlstm.values.parsing import parse_numbers, parse_timestamps
 from medlstm.values.text_columns import Text, on_distinct
 from medlstm.values.time_spellings import ENDS_AT_24
 
@@ -73,3 +73,30 @@ def ages(born: Text, at: Text, timezone: str) -> pa.Array:
     not_yet = (now.dt.month * 100 + now.dt.day) < (birth.dt.month * 100 + birth.dt.day)
     completed = (now.dt.year - birth.dt.year - not_yet).where(now.notna() & birth.notna())
     return pa.Array.from_pandas(completed.astype("Int64")).cast(pa.string())
+
+
+def ages_from_year(age: Text, year: Text, at: Text, timezone: str) -> pa.Array:
+    """Years of age, as text, at ISO 8601 times, from an age in one year: off by one at most, as a birth of which the
+    year alone is known. An age that is no number, or has no year, stays as it is."""
+    told, then = (
+        parse_numbers(texts.cast(pa.string()).to_pandas().astype("str")).values for texts in (age, year)
+    )
+    now = parse_timestamps(at.cast(pa.string()).to_pandas().astype("str"), timezone).values.dt.tz_convert(timezone)
+    computed = pa.Array.from_pandas((told + now.dt.year - then).round().astype("Int64")).cast(pa.string())
+    received = age.cast(pa.string())
+    return pc.coalesce(computed, received.combine_chunks() if isinstance(received, pa.ChunkedArray) else received)
+
+
+def deaths_in_stay(begin: Text, end: Text, death: Text, timezone: str) -> pa.Array:
+    """"true" where a death falls into the stay or the day after its end, "false" where none does; all in ISO 8601.
+
+    Null while the stay goes on, and where the death cannot be read or is told by its year or month alone. A death
+    that is told by its date may be of any hour of that day.
+    """
+    texts = [column.cast(pa.string()).to_pandas().astype("str") for column in (begin, end, death)]
+    began, ended, died = (parse_timestamps(one, timezone) for one in texts)
+    first_day, day = (one.values.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize() for one in (began, died))
+    within = (day >= first_day) & ((died.values - ended.values).dt.total_seconds() <= 86400)
+    vague = died.malformed | (texts[2].str.strip().str.len() < len("2026-03-28")).to_numpy(dtype=bool, na_value=False)
+    known = ended.values.notna().to_numpy() & ~vague
+    return pc.if_else(pa.array(known), pa.array(np.where(within, "true", "false"), pa.string()), None)

@@ -6,7 +6,9 @@ import subprocess
 import tempfile
 import threading
 from datetime import date
+from importlib import resources
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -18,6 +20,8 @@ from medlstm.lake.files import Workspace, partition_file, read_table
 from medlstm.settings.workspace import load_config
 from medlstm.sources import sql
 from medlstm.sources.sql import database_url, fetch
+from tests.layouts import omop
+from tests.layouts.truth import admitted_stays, require_observations
 
 DAY = date(2026, 3, 28)
 PASSWORD = "only for this test"
@@ -184,3 +188,20 @@ def test_a_connection_that_breaks_within_a_query_lands_nothing_and_may_be_tried_
         thread.join()
     assert list(workspace.landing(DAY).iterdir()) == []
     assert _fetch(workspace, config)["results"] == ROWS
+
+
+def test_a_cdm_in_a_schema_of_its_own_is_read_by_the_template_as_it_is(server, tmp_path):
+    with psycopg.connect(f"host={server} user=owner password='{PASSWORD}' dbname=his") as connection:
+        connection.execute("create schema cdm; set search_path to cdm")
+        for statement in omop.statements():
+            connection.execute(statement)
+        connection.execute("grant usage on schema cdm to reader; grant select on all tables in schema cdm to reader")
+    shutil.copy(resources.files("medlstm.settings") / "examples" / "omop.toml", tmp_path / "medlstm.toml")
+    config = load_config(tmp_path)
+    address = f"postgresql+psycopg://reader:{quote(PASSWORD)}@/his?host={server}&options=-csearch_path%3Dcdm"
+    place = Workspace(tmp_path)
+    fetch(place, omop.DAY, config.source, database_url(config.source, {"OMOP_DATABASE_URL": address}))
+    ingest_date(place, omop.DAY, config)
+    validate_date(place, omop.DAY, config)
+    assert admitted_stays(tmp_path, omop.DAY, config) == omop.STAYS
+    require_observations(tmp_path, omop.DAY, omop.OBSERVATIONS)

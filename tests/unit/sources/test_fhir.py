@@ -529,3 +529,30 @@ def test_codes_that_nobody_named_are_listed_with_a_line_to_paste(folder, tmp_pat
     assert named == {"99999-9": "code_99999_9", "urn:house|K 1": "wedge_pressure_pcwp"}
     assert not any("numbers have a code" in one for one in take_in(tmp_path, DAY, _config(codes=named)).warnings)
     assert len(raw(tmp_path, "observations", DAY)) == 4
+
+
+def test_one_document_over_many_lines_reads_as_its_bundle_on_a_line_does(folder, tmp_path):
+    nameless = {name: value for name, value in _encounter("", "p1", BEGIN).items() if name != "id"}
+    found = [{"fullUrl": "urn:uuid:o1", "resource": _beat("o1", "urn:uuid:e1")},
+             {"fullUrl": "urn:uuid:e1", "resource": nameless},
+             {"fullUrl": "urn:uuid:p1", "resource": _patient("p1")}]  # fmt: skip
+    document = json.dumps(_bundle(*found), indent=1)
+    (folder / "person.json").write_text("\ufeff" + document, encoding="utf-8")
+    with gzip.open(folder / "single.json.gz", "wt") as stream:
+        stream.write(json.dumps(_patient("p2"), indent=1))
+    (folder / "lines.json").write_text(f"{json.dumps(_encounter('e2', 'p2', BEGIN))}\n")
+    (folder / "cut.json").write_text(document[:-40])
+    config = _config(files="*json*")
+    landed = take_in(tmp_path, DAY, config)
+    assert landed.files_read == 3
+    assert [file.source_file for file in landed.unreadable] == ["cut.json"]
+    assert _stays(tmp_path, DAY, "patient_id", "age") == {"e1": ("p1", "65"), "e2": ("p2", "65")}
+    assert _of(tmp_path, DAY) == ["e1"]
+
+
+def test_a_death_that_is_told_by_its_date_may_be_of_the_day_of_the_admission(folder, tmp_path):
+    people = [_patient("p1", deceasedDateTime="2026-03-27"), _patient("p2", deceasedDateTime="2026")]
+    stays = [_encounter(key, patient, BEGIN, MUCH_LATER) for key, patient in (("e1", "p1"), ("e2", "p2"))]
+    _land(tmp_path, DAY, Patient=people, Encounter=stays)
+    take_in(tmp_path, DAY, _config())
+    assert _stays(tmp_path, DAY, "died") == {"e1": ("true",), "e2": (None,)}

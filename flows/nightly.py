@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +22,8 @@ from medlstm.registry.nightly_training import TrainSummary
 from medlstm.registry.promotion import unbeaten
 from medlstm.registry.versions import champion, training_due, unusable_models
 from medlstm.report.content import GroupForecast, NightError, NightReport, TableCounts
+from medlstm.report.warning_kinds import by_kind
+from medlstm.sequences.row_ledger import Ledger
 from medlstm.settings.workspace import load_config
 from tasks.report import report
 from tasks.score import score
@@ -35,7 +37,8 @@ logger = logging.getLogger("medlstm.nightly")
 class NightSummary:
     """One night in numbers; `tables` counts all dates that the night took in.
 
-    `groups` are the expected discharges by `group_column`; `errors` those of earlier nights on stays ended since.
+    `groups` are the expected discharges by `group_column`; `observations`: what became of every admitted one; `errors`
+    those of earlier nights on stays ended since.
     """
 
     as_of: date
@@ -50,6 +53,7 @@ class NightSummary:
     group_column: str | None
     groups: tuple[GroupForecast, ...]
     min_group_size: int
+    observations: Ledger | None
     errors: tuple[NightError, ...]
     report: str
     warnings: tuple[str, ...]
@@ -58,9 +62,10 @@ class NightSummary:
 
 @dataclass
 class _Night:
-    """What a running night gathers: warnings for the people, seconds by step."""
+    """What a running night gathers: what needs a person, what else is odd, seconds by step."""
 
-    warnings: list[str] = field(default_factory=list)
+    urgent: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -70,6 +75,18 @@ class _Night:
             yield
         finally:
             self.seconds[name] = round(time.monotonic() - started, 2)
+
+    def warn(self, messages: Iterable[str]) -> None:
+        """Say what needs a person."""
+        self.urgent += messages
+
+    def note(self, messages: Iterable[str]) -> None:
+        """Say what is odd, but stops nothing."""
+        self.odd += messages
+
+    def said(self, *first: str) -> list[str]:
+        """All warnings by kind, `first` and what needs a person before the others."""
+        return [*first, *by_kind(self.urgent), *by_kind(self.odd)]
 
 
 @flow(name="nightly", flow_run_name=partial(run_name, "nightly"))
@@ -88,31 +105,39 @@ def _run_night(place: Workspace, day: date, night: _Night) -> NightSummary:
     workspace = str(place.root)
     with night.step("ingest"):
         ingested = ingest(workspace, dates_to_ingest(place, day))
-    night.warnings += _ingest_warnings(ingested)
+    night.warn(_unread_files(ingested))
+    night.note(warning for summary in ingested for warning in summary.warnings)
     try:
         with night.step("validate"):
             outcome = validate(workspace, dates_to_validate(place, day))
     except ContractStopped as error:
-        publish_night(report(workspace, day, "stopped", [*night.warnings, str(error)]))
+        publish_night(report(workspace, day, "stopped", night.said(str(error))))
         raise
-    night.warnings += [*outcome.stopped, *(odd for summary in outcome.summaries for odd in summary.warnings)]
+    night.warn(outcome.stopped)
+    night.note(odd for summary in outcome.summaries for odd in summary.warnings)
     publish_contracts(outcome.summaries)
-    night.warnings += _lost_models(place, day)
+    night.warn(_lost_models(place, day))
     due = training_due(place, day, load_config(place.root).training.retrain_every_days)
-    with night.step("preprocess"):
-        preprocess(workspace, day, "all" if due else "open")
+    try:
+        with night.step("preprocess"):
+            built = preprocess(workspace, day, "all" if due else "open")
+    except ContractStopped as error:
+        publish_night(report(workspace, day, "stopped", night.said(str(error))))
+        raise
+    night.warn(built.warnings)
     with night.step("train"):
         training = _train(workspace, day, night) if due else None
     with night.step("score"):
         scored = _score(workspace, place, day, night)
     with night.step("report"):
-        page = report(workspace, day, "warning" if night.warnings else "done", night.warnings)
+        warnings = night.said()
+        page = report(workspace, day, "warning" if warnings else "done", warnings)
     publish_night(page)
     return _summary(place, page, outcome, ingested, training, scored, night)
 
 
-def _ingest_warnings(ingested: list[IngestSummary]) -> list[str]:
-    warnings = [warning for summary in ingested for warning in summary.warnings]
+def _unread_files(ingested: list[IngestSummary]) -> list[str]:
+    warnings = []
     for summary in ingested:
         if summary.unreadable:
             files = {file.source_file for file in summary.unreadable}
@@ -137,25 +162,25 @@ def _train(workspace: str, day: date, night: _Night) -> TrainSummary | None:
     """Train, or say why not: a failure must not keep the champion from scoring."""
     state = train(workspace, day, return_state=True)
     if not state.is_completed():
-        night.warnings.append(f"training failed, see the train task's log: {state.message}")
+        night.warn([f"training failed, see the train task's log: {state.message}"])
         return None
     summary = state.result()
     if summary.version is None:
-        night.warnings.append(f"not trained: {summary.note}")
+        night.warn([f"not trained: {summary.note}"])
     elif not summary.promoted or (summary.test and unbeaten(summary.test)):
-        night.warnings.append(summary.note)
+        night.note([summary.note])
     return summary
 
 
 def _score(workspace: str, place: Workspace, day: date, night: _Night) -> int:
     if champion(place, day) is None:
-        night.warnings.append("no model yet, so no stay was scored")
+        night.warn(["no model yet, so no stay was scored"])
         return 0
     summary = score(workspace, day)
     if not summary.scored:
-        night.warnings.append("nobody is in a bed, so no stay was scored")
+        night.warn(["nobody is in a bed, so no stay was scored"])
     if summary.stale:
-        night.warnings.append(f"stale: a training was due, and {summary.model_version} scored instead")
+        night.warn([f"stale: a training was due, and {summary.model_version} scored instead"])
     return summary.scored
 
 
@@ -181,6 +206,7 @@ def _summary(
         group_column=page.group_column,
         groups=page.groups,
         min_group_size=page.min_group_size,
+        observations=page.observations,
         errors=page.nights,
         report=str(place.report(page.as_of) / "index.html"),
         warnings=page.warnings,

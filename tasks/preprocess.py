@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from prefect import task
+from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from medlstm.lake.files import Workspace
@@ -21,7 +21,7 @@ logger = logging.getLogger("medlstm.tasks")
 def preprocess(workspace: str, as_of: date, scope: Scope) -> SequenceSummary:
     """Build the sequences of all stays known at `as_of`, or of the open ones only."""
     place = Workspace(Path(workspace))
-    summary = build_sequences(place, as_of, load_config(place.root), scope)
+    summary = build_sequences(place, as_of, load_config(place.root), scope, runtime.flow_run.id)
     _log(summary)
     return summary
 
@@ -39,7 +39,7 @@ def preprocess_batch(
 def finish_preprocess(workspace: str, as_of: date, scope: Scope, counts: list[ShardCounts]) -> SequenceSummary:
     """Make the shards of `as_of` readable, once all of them are built."""
     place = Workspace(Path(workspace))
-    summary = finish_sequences(place, as_of, load_config(place.root), scope, counts)
+    summary = finish_sequences(place, as_of, load_config(place.root), scope, counts, runtime.flow_run.id)
     _log(summary)
     return summary
 
@@ -47,3 +47,5 @@ def finish_preprocess(workspace: str, as_of: date, scope: Scope, counts: list[Sh
 def _log(summary: SequenceSummary) -> None:
     logger.info("preprocess %s: %d stays, %d open, %d bins, %d variables", summary.as_of, summary.stays,
                 summary.open_stays, summary.rows, summary.variables)  # fmt: skip
+    ways = ", ".join(f"{kind} {rows}" for kind, rows in summary.observations.kinds.items() if rows)
+    logger.info("preprocess %s: %d admitted observations = %s", summary.as_of, summary.observations.rows, ways)

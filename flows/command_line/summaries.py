@@ -17,8 +17,10 @@ from medlstm.registry.nightly_training import TrainSummary
 from medlstm.report.content import NightError, NightReport
 from medlstm.report.lstm_gates import GateSummary
 from medlstm.report.page import days_text, earlier_nights, group_rows
+from medlstm.report.warning_kinds import by_kind
 from medlstm.scoring.score_night import ScoreSummary
 from medlstm.sequences.build import SequenceSummary
+from medlstm.sequences.row_ledger import Ledger
 from medlstm.training.compare_models import Comparison
 from tasks.validate import ValidationOutcome
 
@@ -46,8 +48,7 @@ def _render(result: Any) -> Iterable[RenderableType]:
         case ScoreSummary(as_of=as_of, scored=scored, model_version=version, stale=stale):
             return [f"{as_of}: {scored} open stays scored with {version}{' (stale)' if stale else ''}"]
         case SequenceSummary():
-            return [f"{result.as_of}: {result.stays:,} stays ({result.open_stays:,} open), {result.rows:,} bins with "
-                    f"observations of {result.variables} variables"]  # fmt: skip
+            return _sequences(result)
         case GateSummary():
             return _gates(result)
         case ReplaySummary():
@@ -87,6 +88,18 @@ def _validation(outcome: ValidationOutcome) -> Iterable[RenderableType]:
     yield from _warnings(outcome.stopped)
 
 
+def _sequences(summary: SequenceSummary) -> Iterable[RenderableType]:
+    yield (f"{summary.as_of}: {summary.stays:,} stays ({summary.open_stays:,} open), {summary.rows:,} bins with "
+           f"observations of {summary.variables} variables")  # fmt: skip
+    yield _ledger(summary.observations)
+    yield from _warnings(summary.warnings)
+
+
+def _ledger(ledger: Ledger) -> Table:
+    ways = [(words, text(rows)) for words, rows in ledger.shown()]
+    return table(("admitted observations", text(ledger.rows)), ways)
+
+
 def _training_line(summary: TrainSummary) -> str:
     if summary.version is None:
         return f"{summary.as_of}: not trained: {summary.note}"
@@ -103,6 +116,8 @@ def _night(night: NightSummary) -> Iterable[RenderableType]:
     ]
     title = f"{night.extract_dates} extract date(s)"
     yield table((title, "rows in", "admitted", "quarantined", "exact duplicates"), rows)
+    if night.observations:
+        yield _ledger(night.observations)
     if night.training:
         yield _training_line(night.training)
     if night.model_version:
@@ -186,6 +201,7 @@ def _gates(result: GateSummary) -> Iterable[RenderableType]:
 
 
 def _warnings(warnings: Sequence[str]) -> Iterable[str]:
-    yield from (f"[yellow]warning:[/yellow] {warning}" for warning in warnings[:_MAX_WARNINGS])
-    if len(warnings) > _MAX_WARNINGS:
-        yield f"[yellow]… and {len(warnings) - _MAX_WARNINGS} more warnings[/yellow]"
+    kinds = by_kind(warnings)
+    yield from (f"[yellow]warning:[/yellow] {warning}" for warning in kinds[:_MAX_WARNINGS])
+    if len(kinds) > _MAX_WARNINGS:
+        yield f"[yellow]… and {len(kinds) - _MAX_WARNINGS} more warnings[/yellow]"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from medlstm.lake.files import Workspace, WrittenFile
 
-Event = Literal["ingest", "validate", "stop", "release", "upgrade"]
+Event = Literal["ingest", "validate", "stop", "release", "upgrade", "build"]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from medlstm.evaluation.subgroups import SubgroupScore
+from medlstm.sequences.row_ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class NightReport:
     """All that the page shows: aggregates only, never a stay or a patient.
 
     `pairs` are (predicted, actual) remaining days of stays that have ended, unlabelled;
-    `interval_coverage` is the nominal share (0.9); `unreadable_files` are (file, reason).
+    `interval_coverage` is the nominal share (0.9); `unreadable_files` are (file, reason). `observations`: what became
+    of all that the night may know; `left_out`: what the configuration leaves out of the date's files, and how many rows.
     """
 
     hospital_timezone: str
@@ -116,3 +118,5 @@ class NightReport:
     model: ModelCard | None
     top_variables: tuple[tuple[str, float], ...]
     min_group_size: int
+    observations: Ledger | None = None
+    left_out: tuple[tuple[str, int], ...] = ()

@@ -16,6 +16,7 @@ from medlstm.registry.versions import ModelRecord, load_records
 from medlstm.report.content import GroupForecast, LossPoint, ModelCard, NightError, NightReport, RuleRow, TableCounts
 from medlstm.report.page import render_report
 from medlstm.sequences.cohort import Cohort, load_cohort
+from medlstm.sequences.row_ledger import read_ledger
 from medlstm.settings.workspace import Config
 
 _NIGHTS_LOOKED_BACK = 60
@@ -75,6 +76,7 @@ def gather_report(
         model=_model_card(record, predictions),
         top_variables=_top_variables(predictions),
         min_group_size=config.report.min_group_size,
+        observations=read_ledger(workspace, as_of),
     )
 
 

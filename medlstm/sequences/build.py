@@ -10,27 +10,33 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from medlstm.lake.audit_log import append_audit, this_process
 from medlstm.lake.database import connect
 from medlstm.lake.files import (
     StagedTables,
     Workspace,
     partition_dates,
     partition_file,
+    partitions_until,
     remove,
+    row_count,
     write_json,
     write_table,
 )
 from medlstm.lake.prefetch import prefetched
 from medlstm.lake.schemas import SEQUENCES_MANIFEST
-from medlstm.sequences.binning import BinnedStays, BinningPlan, bin_observations
+from medlstm.sequences.binning import BinnedStays, bin_observations
 from medlstm.sequences.cohort import Cohort, Scope, load_cohort
+from medlstm.sequences.orphans import orphan_warnings
+from medlstm.sequences.row_ledger import Ledger, RowCounts, balanced, ledger_dates, write_ledger
+from medlstm.sequences.row_places import BinningPlan
 from medlstm.settings.workspace import Config
 from medlstm.values.instants import epoch_us
 
 
 @dataclass(frozen=True)
 class SequenceSummary:
-    """What a preprocess step made: counts only."""
+    """What a preprocess step made: counts only. `observations`: what became of every admitted one."""
 
     as_of: date
     scope: Scope
@@ -38,6 +44,8 @@ class SequenceSummary:
     open_stays: int
     rows: int
     variables: int
+    observations: Ledger
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,15 +56,18 @@ class ShardCounts:
     open_stays: int
     rows: int
     variables: tuple[str, ...]
+    observations: RowCounts
 
 
-def build_sequences(workspace: Workspace, as_of: date, config: Config, scope: Scope) -> SequenceSummary:
+def build_sequences(
+    workspace: Workspace, as_of: date, config: Config, scope: Scope, run: str | None = None
+) -> SequenceSummary:
     """Bin the observations that the night `as_of` may know, and write them as shards under lake/sequences.
 
     The same as `build_shards` for all shards, then `finish_sequences`.
     """
     counts = build_shards(workspace, as_of, config, scope, range(config.sequences.shards))
-    return finish_sequences(workspace, as_of, config, scope, [counts])
+    return finish_sequences(workspace, as_of, config, scope, [counts], run)
 
 
 def build_shards(
@@ -74,13 +85,14 @@ def build_shards(
     members = [np.flatnonzero(shard_of == shard) for shard in shards]
     schema = _steps_schema(variables)
     ids = pa.array(stays["stay_id"], pa.string())
-    rows = 0
+    rows, counts = 0, RowCounts()
     remove(folder / SEQUENCES_MANIFEST)
     with StagedTables() as staged:
         paths = {shard: folder / f"steps-{shard:05d}.parquet" for shard in shards}
         for path in paths.values():
             staged.open(path, schema, unsearched=variables)
-        for binned in prefetched(_binned(workspace, cohort, stays, variables, members, config)):
+        partitions = _read_partitions(workspace, cohort, config, scope, counts)
+        for binned in prefetched(_binned(workspace, cohort, partitions, stays, variables, members, config, counts)):
             staged.write(paths[int(shard_of[binned.stay[0]])], _steps_table(binned, ids, schema))
             rows += len(binned.stay)
         for shard, numbers in zip(shards, members, strict=True):
@@ -88,21 +100,36 @@ def build_shards(
             write_table(pa.Table.from_pandas(of_shard, preserve_index=False), folder / f"stays-{shard:05d}.parquet")
         staged.commit(list(paths.values()))
     known = stays.iloc[np.concatenate(members)]
-    return ShardCounts(len(known), int(known["is_open"].sum()), rows, tuple(variables))
+    return ShardCounts(len(known), int(known["is_open"].sum()), rows, tuple(variables), counts)
 
 
 def binned_stays(workspace: Workspace, cohort: Cohort, config: Config) -> Iterator[BinnedStays]:
     """The binned rows of all stays of a cohort, without writing them."""
     stays = _with_steps(cohort.frame, config)
     variables = _known_variables(workspace, cohort, config)
-    return _binned(workspace, cohort, stays, variables, [np.arange(len(stays))], config)
+    partitions = _observation_partitions(workspace, cohort, config)
+    return _binned(workspace, cohort, partitions, stays, variables, [np.arange(len(stays))], config, RowCounts())
 
 
 def finish_sequences(
-    workspace: Workspace, as_of: date, config: Config, scope: Scope, counts: Sequence[ShardCounts]
+    workspace: Workspace,
+    as_of: date,
+    config: Config,
+    scope: Scope,
+    counts: Sequence[ShardCounts],
+    run: str | None = None,
 ) -> SequenceSummary:
-    """Write the manifest that makes the shards of `as_of` readable; `counts` are those of all of them."""
+    """Write the ledger, and the manifest that makes the shards of `as_of` readable; `counts` are those of all of them,
+    `run` names the run in the audit log.
+
+    Raises MedlstmError where an observation is unaccounted for, ContractStopped where too many meet no stay.
+    """
     variables = list(counts[0].variables)
+    ledger = _ledger(workspace, as_of, counts)
+    write_ledger(ledger, workspace, as_of)
+    detail = {"scope": scope, "observations": ledger.rows, "kinds": dict(ledger.kinds)}
+    append_audit(workspace, "build", as_of, run or this_process(), detail=detail)
+    warnings = orphan_warnings(ledger, ledger_dates(workspace), as_of, config)
     manifest = {
         "scope": scope,
         "variables": variables,
@@ -113,8 +140,14 @@ def finish_sequences(
     write_json(manifest, workspace.sequences(as_of) / SEQUENCES_MANIFEST)
     return SequenceSummary(
         as_of, scope, sum(one.stays for one in counts), sum(one.open_stays for one in counts),
-        sum(one.rows for one in counts), len(variables),
+        sum(one.rows for one in counts), len(variables), ledger, warnings,
     )  # fmt: skip
+
+
+def _ledger(workspace: Workspace, as_of: date, counts: Sequence[ShardCounts]) -> Ledger:
+    """What the passes counted, held against the footers of all files that the night may know."""
+    rows = sum(row_count(path) for path in partitions_until(workspace.admitted("observations"), as_of))
+    return balanced(rows, [one.observations for one in counts], as_of)
 
 
 def _shard_numbers(patient_ids: pd.Series, count: int) -> np.ndarray:
@@ -133,21 +166,34 @@ def _with_steps(stays: pd.DataFrame, config: Config) -> pd.DataFrame:
     return stays.assign(steps=steps, first_bin=total - steps)
 
 
-def _observation_partitions(workspace: Workspace, cohort: Cohort) -> list[str]:
-    """Partitions that can hold rows of the cohort: none that arrived a day or more before the first admission."""
+def _observation_partitions(workspace: Workspace, cohort: Cohort, config: Config) -> list[Path]:
+    """Partitions that can hold rows of the cohort: none that arrived a day or more before what counts of the first
+    admission."""
     if cohort.frame.empty:
         return []
-    first = cohort.frame["admitted_at"].min().date() - timedelta(days=1)
+    early = timedelta(hours=config.sequences.pre_admission_hours)
+    first = (cohort.frame["admitted_at"].min() - early).date() - timedelta(days=1)
     folder = workspace.admitted("observations")
-    return [
-        str(partition_file(folder, day)) for day in partition_dates(folder) if first <= day <= cohort.as_of
-    ]
+    return [partition_file(folder, day) for day in partition_dates(folder) if first <= day <= cohort.as_of]
+
+
+def _read_partitions(
+    workspace: Workspace, cohort: Cohort, config: Config, scope: Scope, counts: RowCounts
+) -> list[Path]:
+    """Those that are read: all of them, or where only stays in a bed are built theirs and the newest, of which the
+    night has to know what share meets no stay; the others are counted by their footers."""
+    known = partitions_until(workspace.admitted("observations"), cohort.as_of)
+    if scope == "all":
+        return known
+    wanted = {*_observation_partitions(workspace, cohort, config), *known[-config.contracts.volume_dates - 1 :]}
+    counts.others["not_read"] += sum(row_count(path) for path in known if path not in wanted)
+    return [path for path in known if path in wanted]
 
 
 def _known_variables(workspace: Workspace, cohort: Cohort, config: Config) -> list[str]:
     if config.features.variables or config.sequences.steps == "single":
         return sorted(config.features.variables)
-    paths = _observation_partitions(workspace, cohort)
+    paths = [str(path) for path in _observation_partitions(workspace, cohort, config)]
     if not paths:
         return []
     query = "select distinct variable from read_parquet($paths, hive_partitioning = false) order by variable"
@@ -158,25 +204,27 @@ def _known_variables(workspace: Workspace, cohort: Cohort, config: Config) -> li
 def _binned(
     workspace: Workspace,
     cohort: Cohort,
+    partitions: list[Path],
     stays: pd.DataFrame,
     variables: list[str],
     members: list[np.ndarray],
     config: Config,
+    counts: RowCounts,
 ) -> Iterator[BinnedStays]:
-    paths = [Path(path) for path in _observation_partitions(workspace, cohort)]
-    if not paths or not variables or stays.empty:
-        return iter(())
     plan = BinningPlan(
         stay_ids=stays["stay_id"].to_numpy(dtype=object),
         start_us=epoch_us(stays["admitted_at"]),
         end_us=epoch_us(stays["end_at"]),
+        is_open=stays["is_open"].to_numpy(dtype=bool),
         first_bin=stays["first_bin"].to_numpy(dtype=np.int64),
         steps=stays["steps"].to_numpy(dtype=np.int64),
         variables=tuple(variables),
         bin_hours=config.sequences.bin_hours,
+        early_hours=config.sequences.pre_admission_hours,
+        others=cohort.others,
     )
     memory_bytes = int(config.workspace.memory_limit_gb * 1e9)
-    return bin_observations(paths, plan, members, memory_bytes, workspace.scratch)
+    return bin_observations(partitions, plan, members, memory_bytes, workspace.scratch, counts)
 
 
 def _steps_schema(variables: list[str]) -> pa.Schema:

@@ -1,9 +1,10 @@
 """Who is in, as of a date: the newest known version of each stay, its censoring, and its split."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,6 @@ from medlstm.lake.files import Workspace, partitions_until
 from medlstm.lake.partitions import DATED_ROWS_SQL
 from medlstm.settings.workspace import Config
 
-if TYPE_CHECKING:
-    pass
-
 Scope = Literal["open", "all"]
 SPLITS = ("test", "calibration", "validation", "train")
 
@@ -26,23 +24,35 @@ class Cohort:
     """Stays known at the end of `as_of`.
 
     `frame` has one row a stay, sorted by stay_id: stay_id, patient_id, admitted_at, end_at (discharge, or
-    the cutoff while open), is_open, duration_hours (admission to end_at), split, and the static features.
+    the cutoff while open), is_open, duration_hours (admission to end_at), split, and the static features. `others`:
+    the stays that are known, but not in `frame`, by stay_id with the kind of the ledger that their observations are.
     """
 
     as_of: date
     cutoff: datetime
     frame: pd.DataFrame
+    others: Mapping[str, str]
 
 
 def load_cohort(workspace: Workspace, as_of: date, config: Config, scope: Scope = "all") -> Cohort:
     """The stays that the night `as_of` may know; `scope="open"` keeps only patients still in a bed."""
     cutoff = config.cutoff_instant(as_of)
     newest = _newest_stays(workspace, as_of, cutoff, config)
-    frame = _with_censoring(newest, cutoff)
+    standing = newest[newest["standing"]].drop(columns=["standing", "taken_back"]).reset_index(drop=True)
+    frame = _with_censoring(standing, cutoff)
+    others = _not_standing(newest)
     if scope == "open":
+        others |= dict.fromkeys(frame.loc[~frame["is_open"], "stay_id"], "stay_ended")
         frame = frame[frame["is_open"]].reset_index(drop=True)
     frame["split"] = assign_splits(frame["patient_id"], config)
-    return Cohort(as_of, cutoff, frame)
+    return Cohort(as_of, cutoff, frame, others)
+
+
+def _not_standing(newest: pd.DataFrame) -> dict[str, str]:
+    """Stays that were taken back, and those that begin after the cutoff."""
+    rest = newest[~newest["standing"]]
+    kinds = np.where(rest["admitted_at"].isna() | rest["taken_back"], "stay_taken_back", "stay_not_begun")
+    return dict(zip(rest["stay_id"], kinds.tolist(), strict=True))
 
 
 def _newest_stays(workspace: Workspace, as_of: date, cutoff: datetime, config: Config) -> pd.DataFrame:
@@ -53,14 +63,15 @@ def _newest_stays(workspace: Workspace, as_of: date, cutoff: datetime, config: C
     rows = with_file_place(f"{DATED_ROWS_SQL} union all by name select null::boolean as retracted where false")
     query = f"""
         select * exclude (version, retracted, extract_date, source_file, source_row, file_place),
-            extract_date, source_file, source_row
+            extract_date, source_file, source_row, coalesce(retracted, false) as taken_back,
+            not taken_back and coalesce(epoch_us(admitted_at) < $cutoff, false) as standing
         from (
             select *, row_number() over (
                 partition by stay_id order by extract_date desc, file_place desc, source_row desc
             ) as version
             from ({rows})
         )
-        where version = 1 and not coalesce(retracted, false) and epoch_us(admitted_at) < $cutoff
+        where version = 1
         order by stay_id
     """
     with connect(workspace, config.workspace.memory_limit_gb / 2) as database:
@@ -72,10 +83,11 @@ def _newest_stays(workspace: Workspace, as_of: date, cutoff: datetime, config: C
 
 def _no_stays() -> pd.DataFrame:
     moment = pd.Series([], dtype="datetime64[us, UTC]")
-    text = pd.Series([], dtype="str")
+    text, flag = pd.Series([], dtype="str"), pd.Series([], dtype="bool")
     return pd.DataFrame(
-        {"stay_id": text, "patient_id": text, "admitted_at": moment, "discharged_at": moment}
-    )
+        {"stay_id": text, "patient_id": text, "admitted_at": moment, "discharged_at": moment,
+         "taken_back": flag, "standing": flag}
+    )  # fmt: skip
 
 
 def _with_censoring(stays: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:

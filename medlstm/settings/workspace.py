@@ -46,7 +46,9 @@ class ContractsSection(Section):
 
     `max_share_by_table` overrides the maximum for single tables. A feed is low when it has less than
     `min_volume_share` of the rows that were usual (the median of the last `volume_dates` dates), and silent when its
-    newest row is more than `max_silence_hours` older than the end of the extract date. `data_docs` writes Great
+    newest row is more than `max_silence_hours` older than the end of the extract date. A night warns where more than
+    `max_orphan_share` of the observations that are new to it meet no stay, and stops above `stop_orphan_share`.
+    `data_docs` writes Great
     Expectations' pages too, which load their looks from the internet when they are opened.
     """
 
@@ -58,6 +60,8 @@ class ContractsSection(Section):
     volume_dates: Annotated[int, Field(ge=3, le=365)] = 14
     freshness_action: Literal["warn", "stop", "off"] = "warn"
     max_silence_hours: Annotated[float, Field(gt=0, le=8760)] = 36
+    max_orphan_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    stop_orphan_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     suites_folder: str | None = None
     data_docs: bool = False
 
@@ -66,12 +70,15 @@ class SequencesSection(Section):
     """`steps = "single"` is for data with no time column: one step per stay, at admission.
 
     A stay that lasts longer than `max_hours` is cut to its newest hours. Keep it longer than stays last: of a stay that
-    has ended, training would see which hours are missing, and so how long it went on, which no night can know.
+    has ended, training would see which hours are missing, and so how long it went on, which no night can know. What was
+    seen up to `pre_admission_hours` before the admission (in the emergency room, or on that day) counts in the first
+    step.
     """
 
     steps: Literal["binned", "single"] = "binned"
     bin_hours: Annotated[int, Field(ge=1, le=24)] = 1
     max_hours: Annotated[int, Field(ge=1, le=8760)] = 8760
+    pre_admission_hours: Annotated[float, Field(ge=0, le=8760)] = 24
     shards: Annotated[int, Field(ge=1, le=1024)] = 4
 
 

@@ -12,6 +12,8 @@ from medlstm.evaluation.subgroups import SubgroupScore
 from medlstm.report import plots
 from medlstm.report.content import GroupForecast, LossPoint, ModelCard, NightError, NightReport, RuleRow, TableCounts
 from medlstm.report.page import render_report
+from medlstm.report.warning_kinds import by_kind
+from medlstm.sequences.row_ledger import Ledger
 
 VOID = {"meta", "wbr", "img", "br", "link", "hr", "input"}
 
@@ -97,6 +99,7 @@ def full() -> NightReport:
                                                SubgroupScore("age", "80 years and more", 4, 9, 1.5, 0.999))),
         top_variables=(("heart_rate", 0.61), ("age", 0.4)),
         min_group_size=5,
+        observations=Ledger(11500, {"in_a_bin": 8000, "overwritten": 3400, "unknown_stay": 100, "not_read": 0}, {}),
     )
 
 
@@ -118,6 +121,13 @@ def empty(full: NightReport) -> NightReport:
 def test_the_model_is_shown_by_group_of_patients_without_small_ones(page: Page) -> None:
     assert page.row("ward: burns") == ["ward: burns", "40", "3.21", "82.3 %"]
     assert not any(row and row[0].startswith("age:") for row in page.cells)
+
+
+def test_the_ways_of_all_observations_are_shown(full: NightReport, page: Page) -> None:
+    assert page.row("in a bin: what a model can see")[1:] == ["8,000", "69.6 %"]
+    assert page.row("of a stay that is not known")[1:] == ["100", "0.87 %"]
+    assert not any(row and row[0].startswith("arrived before") for row in page.cells)
+    assert "No observation came as far as the sequences" in render_report(replace(full, observations=None))
 
 
 def test_page_loads_nothing_from_outside(html: str, page: Page) -> None:
@@ -273,3 +283,12 @@ def test_a_year_of_nights_and_many_pairs_stay_small(full: NightReport) -> None:
                       for place in range(40))
     html = render_report(replace(full, nights=nights, pairs=full.pairs * 20, top_variables=variables))
     assert len(html.encode()) < 600_000
+
+
+def test_warnings_that_differ_in_numbers_alone_are_one_line_with_how_often_and_when() -> None:
+    warnings = [f"2026-03-{day:02}: labs_{day}.csv: {day} rows have no row in patients.csv" for day in range(1, 31)]
+    assert by_kind(["stale", *warnings, "2026-03-30: the landing folder is empty"]) == [
+        "stale",
+        f"30 times on 30 dates from 2026-03-01 to 2026-03-30; the last one: {warnings[-1]}",
+        "2026-03-30: the landing folder is empty",
+    ]

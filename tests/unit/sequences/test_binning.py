@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medlstm.lake.files import write_table
-from medlstm.sequences.binning import BinningPlan, bin_observations
+from medlstm.sequences.binning import bin_observations
+from medlstm.sequences.row_ledger import RowCounts
+from medlstm.sequences.row_places import BinningPlan
 
 HOUR_US = 3_600_000_000
 PLAN = BinningPlan(
     stay_ids=np.array(["a", "b", "c"], dtype=object),
     start_us=np.array([0, 10 * HOUR_US, 0]),
     end_us=np.array([6 * HOUR_US, 14 * HOUR_US, 1 * HOUR_US]),
+    is_open=np.array([True, False, False]),
     first_bin=np.array([0, 1, 0]),
     steps=np.array([3, 1, 1]),
     variables=("hr", "temp"),
@@ -72,7 +75,7 @@ def _expected(partitions):
 
 def _found(paths, memory_bytes, folder):
     cells, stays = {}, []
-    for binned in bin_observations(paths, PLAN, GROUPS, memory_bytes, folder):
+    for binned in bin_observations(paths, PLAN, GROUPS, memory_bytes, folder, RowCounts()):
         stays += binned.stay.tolist()
         for column, variable in enumerate(PLAN.variables):
             for stay, step, value in zip(binned.stay, binned.step, binned.values[column], strict=True):
@@ -97,4 +100,4 @@ def test_each_cell_has_the_last_value_of_the_newest_versions_whatever_memory_the
 def test_a_failure_in_a_partition_is_raised_where_the_rows_are_used(tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
     with pytest.raises(pa.ArrowInvalid):
-        list(bin_observations([tmp_path / "broken.parquet"], PLAN, GROUPS, 10**6, tmp_path))
+        list(bin_observations([tmp_path / "broken.parquet"], PLAN, GROUPS, 10**6, tmp_path, RowCounts()))

@@ -93,7 +93,7 @@ def test_the_command_makes_it_the_lake_that_this_version_writes(old, written_tod
     assert lake_files(old.root) == lake_files(written_today.root)
     check = verify_lake(old, load_config(old.root))
     assert (check.files, check.problems) == (len(paths), ())
-    assert {line["event"] for line in read_audit(old)} == {"ingest", "validate", "upgrade"}
+    assert {line["event"] for line in read_audit(old)} == {"ingest", "validate", "build", "upgrade"}
     require_format(old)
     audit = old.audit.read_bytes()
     assert upgrade_lake(old) == UpgradeSummary(FORMAT, 0, 0, ())

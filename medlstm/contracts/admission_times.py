@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from medlstm.contracts.raw_chunks import RawPartition, raw_chunks
-from medlstm.contracts.typed_columns import MISSING_TIME, Admissions, TextColumn, cast_stays
+from medlstm.contracts.text_column import TextColumn
+from medlstm.contracts.typed_columns import MISSING_TIME, Admissions, cast_stays
 from medlstm.lake.database import connect
 from medlstm.lake.file_order import with_file_place
 from medlstm.lake.files import Workspace, partition_file, partitions_until

@@ -9,22 +9,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from medlstm.contracts.judged_tables import admitted_rows, quarantined_rows
 from medlstm.contracts.plausible_limits import LOWER, UPPER, VARIABLE_RULE, Limits
 from medlstm.contracts.results import DateCount
 from medlstm.contracts.row_order import by_provenance, contradicting, find_duplicates, key_order
 from medlstm.contracts.suites import Suite, SuiteExpectation, applicable, failing_rows
-from medlstm.contracts.typed_columns import (
-    MISSING_TIME,
-    Admissions,
-    Cast,
-    Column,
-    Finding,
-    TextColumn,
-    cast_observations,
-    cast_stays,
-)
+from medlstm.contracts.text_column import Column, TextColumn
+from medlstm.contracts.typed_columns import Admissions, Cast, Finding, cast_observations, cast_stays
 from medlstm.errors import MedlstmError
-from medlstm.lake.schemas import PROVENANCE, RETRACTED, admitted_schema
+from medlstm.lake.schemas import RETRACTED, admitted_schema
 from medlstm.settings.workspace import Config
 
 _SEVERAL = "another row of the delivery has the same key and says something else; the last one counts"
@@ -71,11 +64,13 @@ class Judged:
 
 @dataclass(frozen=True)
 class _Broken:
-    """A finding of the contract with what follows from it; `listed`: it is reported though no row broke it."""
+    """A finding of the contract with what follows from it, and the columns of its rule; `listed`: it is reported though
+    no row broke it."""
 
     finding: Finding
     action: str
     listed: bool = True
+    columns: tuple[str, ...] = ()
 
 
 def judge(
@@ -96,13 +91,15 @@ def judge(
     kept = order[~duplicate]
     days = _Days(raw)
     broken = _with_releases(_broken(contract, typed, kept), days, kept, released)
-    quarantine = _any([one.finding for one in broken if one.action == "quarantine"], len(kept))
+    typed = _without_impossible(typed, kept, broken)
+    refused = [one.finding for one in broken if one.action == "quarantine"]
+    quarantine = _any(refused, len(kept))
     said = [typed.columns[name] for name in contract.schema.names if name in {*typed.columns} - {*contract.keys}]
     several = contradicting(said, np.cumsum(~same_key)[~duplicate], kept, ~quarantine)
     broken.append(_Broken(Finding("key_with_several_values", _SEVERAL, several), "warn", listed=False))
     counts = _counted(days, raw, order[duplicate], kept, quarantine, broken, typed)
-    admitted = days.split(_admitted(contract, typed, raw, kept[~quarantine]), kept[~quarantine])
-    quarantined = days.split(_quarantined(raw, kept, broken, quarantine), kept[quarantine])
+    admitted = days.split(admitted_rows(contract.schema, typed, raw, kept[~quarantine]), kept[~quarantine])
+    quarantined = days.split(quarantined_rows(raw, kept, refused, quarantine), kept[quarantine])
     written = sum(table.num_rows for part in (admitted, quarantined) for table in part.values())
     if written + int(duplicate.sum()) != raw.num_rows:
         raise MedlstmError(
@@ -138,11 +135,13 @@ def _broken(contract: TableContract, typed: Cast, kept: np.ndarray) -> list[_Bro
     """Every rule with the rows of `kept` that break it; the order decides which one a quarantined row is filed by."""
     taken_back = _column_rows(typed.columns[RETRACTED], kept) == 1
     unreadable = [Finding(one.rule, one.description, one.rows[kept] & ~_spared(one, taken_back, contract))
-                  for one in typed.findings]  # fmt: skip
+                  for one in typed.findings if one.action == "quarantine"]  # fmt: skip
     readable = np.flatnonzero(~_any(unreadable, len(kept)))
     frame = _frame(contract, typed, kept[readable])
     expectations = applicable(contract.suite, frame)
     broken = [_Broken(one, "quarantine") for one in unreadable]
+    broken += [_Broken(Finding(one.rule, one.description, one.rows[kept]), one.action)
+               for one in typed.findings if one.action != "quarantine"]  # fmt: skip
     for expectation, failing in zip(expectations, failing_rows(frame, expectations), strict=True):
         rows = np.zeros(len(kept), dtype=bool)
         rows[readable] = failing
@@ -151,6 +150,26 @@ def _broken(contract: TableContract, typed: Cast, kept: np.ndarray) -> list[_Bro
             rows &= ~taken_back
         broken += _by_variable(contract, expectation, rows, typed, kept)
     return broken
+
+
+def _without_impossible(typed: Cast, kept: np.ndarray, broken: list[_Broken]) -> Cast:
+    """The columns without the values that a rule sets missing."""
+    columns = dict(typed.columns)
+    for one in broken:
+        if one.action == "set_missing" and one.finding.rows.any():
+            for name in one.columns:
+                columns[name] = _blanked(columns[name], kept[one.finding.rows])
+    return Cast(columns, typed.findings)
+
+
+def _blanked(column: Column, rows: np.ndarray) -> Column:
+    if isinstance(column, TextColumn):
+        codes = column.codes.copy()
+        codes[rows] = -1
+        return TextColumn(codes, column.distinct)
+    values = column.copy()
+    values[rows] = -1 if values.dtype == np.int8 else np.nan
+    return values
 
 
 def _spared(finding: Finding, taken_back: np.ndarray, contract: TableContract) -> np.ndarray:
@@ -164,7 +183,7 @@ def _by_variable(
     """One finding; of a rule about the limits of variables one for each variable that broke it."""
     meta = expectation.meta
     if not meta.by_variable or not rows.any():
-        return [_Broken(Finding(meta.rule, meta.description, rows), meta.action)]
+        return [_Broken(Finding(meta.rule, meta.description, rows), meta.action, columns=expectation.columns)]
     variable = typed.columns["variable"]
     assert isinstance(variable, TextColumn)
     codes = variable.codes[kept]
@@ -259,42 +278,3 @@ def _counted(
             if one.listed or rows[index]:
                 counts[day].note(one.finding.rule, one.action, int(rows[index]), one.finding.description)
     return counts
-
-
-def _admitted(contract: TableContract, typed: Cast, raw: pa.Table, rows: np.ndarray) -> pa.Table:
-    taken = raw.select([one.name for one in PROVENANCE]).take(pa.array(rows))
-    columns = [
-        taken.column(one.name) if one.name in taken.column_names else _for_arrow(typed.columns[one.name], rows, one)
-        for one in contract.schema
-    ]
-    return pa.table(columns, names=contract.schema.names)
-
-
-def _for_arrow(column: Column, rows: np.ndarray, name: pa.Field) -> pa.Array:
-    if isinstance(column, TextColumn):
-        return column.take(rows).to_arrow()
-    values = column[rows]
-    if values.dtype == np.int64:
-        return pa.array(values, pa.int64(), mask=values == MISSING_TIME).cast(name.type)
-    if values.dtype == np.int8:
-        return pa.array(values == 1, pa.bool_(), mask=values < 0)
-    return pa.array(values, pa.float64(), mask=np.isnan(values))
-
-
-def _quarantined(raw: pa.Table, kept: np.ndarray, broken: list[_Broken], quarantine: np.ndarray) -> pa.Table:
-    findings = [one.finding for one in broken if one.action == "quarantine" and one.finding.rows.any()]
-    rows = np.flatnonzero(quarantine)
-    hits = np.array([finding.rows[rows] for finding in findings], dtype=bool).reshape(len(findings), len(rows)).T
-    patterns, pattern = np.unique(hits, axis=0, return_inverse=True)
-    named = [[finding for finding, hit in zip(findings, row, strict=True) if hit] for row in patterns]
-    rule = [one[0].rule if one else "" for one in named]
-    reason = ["; ".join(finding.description for finding in one) for one in named]
-    taken = raw.take(pa.array(kept[rows]))
-    taken = taken.append_column("rule", _coded(rule, pattern.reshape(-1)))
-    return taken.append_column("reason", _coded(reason, pattern.reshape(-1)))
-
-
-def _coded(texts: list[str], codes: np.ndarray) -> pa.DictionaryArray:
-    """texts[codes]; `texts` may repeat, the dictionary does not, so that equal rows become equal bytes."""
-    distinct = pa.array(texts, pa.string()).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(distinct.indices.take(pa.array(codes)), distinct.dictionary)

@@ -68,9 +68,9 @@ def _stays(folder: Path, shard: int) -> pd.DataFrame:
 def _checked(table: str, frame: pd.DataFrame, suite: Suite) -> ContractReport:
     expectations = applicable(suite, frame)
     for one in expectations:
-        if one.meta.action == "quarantine":
-            raise ConfigError(f"suite {table}: rule {one.meta.rule}: rows that the night made are not quarantined; "
-                              "its action must be stop or warn")  # fmt: skip
+        if one.meta.action not in ("stop", "warn"):
+            raise ConfigError(f"suite {table}: rule {one.meta.rule}: rows that the night made are neither quarantined "
+                              "nor changed; its action must be stop or warn")  # fmt: skip
     named = sorted({column for one in expectations for column in one.columns})
     failing = failing_rows(frame[named], expectations)
     rules = tuple(

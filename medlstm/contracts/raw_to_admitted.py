@@ -27,6 +27,7 @@ from medlstm.contracts.validation_groups import (
     table_contracts,
     validation_groups,
 )
+from medlstm.contracts.value_findings import value_findings
 from medlstm.contracts.volume_and_freshness import FeedFinding, feed_findings
 from medlstm.contracts.waivers import read_releases
 from medlstm.errors import ContractStopped, MedlstmError
@@ -206,7 +207,9 @@ class _Run:
     def settle(self, day: date) -> ValidationSummary | StoppedDate:
         """Put the partitions of a date in place, unless its contract stops it."""
         found = {
-            table: feed_findings(self.workspace, table, day, self.counts[table][day], self.config) for table in TABLES
+            table: feed_findings(self.workspace, table, day, self.counts[table][day], self.config)
+            + value_findings(table, day, self.counts[table][day], self.config)
+            for table in TABLES
         }
         reports = tuple(
             self.counts[table][day].report(table, tuple(one.message for one in found[table])) for table in TABLES

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from medlstm.contracts.raw_chunks import text_names
-from medlstm.contracts.typed_columns import MISSING_TIME, Cast, Column, TextColumn
+from medlstm.contracts.text_column import Column, TextColumn
+from medlstm.contracts.typed_columns import MISSING_TIME, Cast
 from medlstm.lake.file_order import file_order
 
 _LARGE = 1 << 31

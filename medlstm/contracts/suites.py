@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medlstm.errors import ConfigError, ContractStopped
+from medlstm.lake.schemas import RETRACTED, STAY_CORE
 from medlstm.settings.workspace import Config
 
 # Rules on values whose answer depends on the other rows.
@@ -25,14 +26,18 @@ _ACROSS_ROWS = (
 )
 
 
+_NEEDED_OF_A_STAY = {*STAY_CORE, RETRACTED, "hours_ahead", "length_of_stay_days"} - {"died"}
+
+
 class RuleMeta(BaseModel):
-    """What follows from a rule. An `optional` one is for a column that may be absent; the rows that break one that is
-    `by_variable` are reported for each variable, in the words of its limits."""
+    """What follows from a rule; `set_missing`: the value of a static is taken as missing, and the stay stays. An
+    `optional` one is for a column that may be absent; the rows that break one that is `by_variable` are reported for
+    each variable, in the words of its limits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: str
-    action: Literal["quarantine", "stop", "warn"]
+    action: Literal["quarantine", "set_missing", "stop", "warn"]
     description: str
     optional: bool = False
     by_variable: bool = False
@@ -77,8 +82,19 @@ def load_suite(table: str, config: Config, workspace_root: Path) -> Suite:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{own}: cannot be read as a suite: {error}") from error
     replaced = {one.meta.rule for one in added.expectations}
+    _require_statics(table, added, str(own))
     kept = tuple(one for one in suite.expectations if one.meta.rule not in replaced)
     return Suite(name=suite.name, expectations=kept + added.expectations)
+
+
+def _require_statics(table: str, suite: Suite, origin: str) -> None:
+    """Only what a stay can do without may be set missing."""
+    for one in suite.expectations:
+        if one.meta.action == "set_missing" and (table != "stays" or _NEEDED_OF_A_STAY & set(one.columns)):
+            raise ConfigError(
+                f"{origin}: rule {one.meta.rule}: only the statics of stays may be set missing; its action must be "
+                "quarantine, stop or warn"
+            )
 
 
 def _parse(text: str, origin: str) -> Suite:

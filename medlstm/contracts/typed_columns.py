@@ -6,19 +6,24 @@ Text columns are dictionaries: each distinct text is read once, however many row
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from medlstm.contracts.text_column import Column, TextColumn
 from medlstm.lake.schemas import LOS_DAYS, MINUTES_AFTER_ADMISSION, RETRACTED, UNPARSED
 from medlstm.settings.workspace import Config
+from medlstm.values.days import is_day, last_instants
 from medlstm.values.identifiers import rounded_identifiers
+from medlstm.values.instants import epoch_us
 from medlstm.values.parsing import parse_booleans, parse_numbers, parse_text, parse_timestamps
 from medlstm.values.time_spellings import iso_spelling
 
+# The rule of times that were given as dates, by the column.
+IS_A_DAY = "{name}_is_a_day"
 MISSING_TIME = np.iinfo(np.int64).min
 _US_PER_HOUR = 3_600_000_000
 _US_PER_DAY = 24 * _US_PER_HOUR
@@ -31,44 +36,15 @@ Admissions = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Finding:
-    """Rows [n] bool that break a rule, and why in words for the quarantine; never a value of the row."""
+    """Rows [n] bool that break a rule, and why in words for the quarantine; never a value of the row.
+
+    `action`: what follows, as in `RuleMeta`; a value that is set missing is missing in the columns already.
+    """
 
     rule: str
     description: str
     rows: np.ndarray
-
-
-@dataclass(frozen=True)
-class TextColumn:
-    """Text without surrounding blanks: row i is `distinct[codes[i]]`, missing where the code is -1."""
-
-    codes: np.ndarray
-    distinct: np.ndarray
-
-    def missing(self) -> np.ndarray:
-        return self.codes < 0
-
-    def take(self, rows: np.ndarray) -> "TextColumn":
-        return TextColumn(self.codes[rows], self.distinct)
-
-    def ranks(self) -> np.ndarray:
-        """Integers [n] in the order of the text, -1 where missing."""
-        rank = np.empty(len(self.distinct) + 1, dtype=np.int64)
-        rank[pc.array_sort_indices(pa.array(self.distinct, pa.string())).to_numpy()] = np.arange(len(self.distinct))
-        rank[-1] = -1
-        return rank[self.codes]
-
-    def to_arrow(self) -> pa.DictionaryArray:
-        return pa.DictionaryArray.from_arrays(
-            pa.array(self.codes, pa.int32(), mask=self.missing()), pa.array(self.distinct, pa.string())
-        )
-
-    def to_pandas(self) -> pd.Categorical:
-        return pd.Categorical.from_codes(self.codes, categories=pd.Index(self.distinct, dtype="str"), validate=False)
-
-
-# float64 with NaN for missing, int64 microseconds with MISSING_TIME, bool objects as int8 (-1 missing), or text.
-Column = np.ndarray | TextColumn
+    action: str = "quarantine"
 
 
 @dataclass(frozen=True)
@@ -111,34 +87,54 @@ class _Caster:
                       "export it as text", rounded)  # fmt: skip
         return self.text(name)
 
-    def timestamp(self, name: str) -> np.ndarray:
+    def timestamp(self, name: str, of_day: Literal["beginning", "end"] = "beginning") -> np.ndarray:
+        """Microseconds; a date without a time counts as the beginning, or the end, of its day."""
         if not self.has(name):
             return np.full(self.raw.num_rows, MISSING_TIME, dtype=np.int64)
-        values, malformed = _timestamps(self._distinct(name), self.timezone)
+        texts = self._distinct(name)
+        values, malformed = _timestamps(texts, self.timezone)
         codes = self._codes(name)
+        days = is_day(texts) & ~malformed
+        if of_day == "end" and days.any():
+            values[days] = epoch_us(last_instants(texts[days], self.timezone))
         self.note("not_a_timestamp", f"{name}: not an ISO 8601 timestamp", _at(malformed, codes, False))
+        self.note(IS_A_DAY.format(name=name), f"{name}: a date without a time; it counts as the {of_day} of that day",
+                  _at(days, codes, False), "warn")  # fmt: skip
         return _at(values, codes, MISSING_TIME)
 
+    def static(self, name: str) -> np.ndarray:
+        """A number that the stay can do without."""
+        return self._number(name, f"{name}_unreadable", f"{name}: not a number; taken as missing", "set_missing")
+
     def number(self, name: str, shown: str | None = None) -> np.ndarray:
+        return self._number(name, "not_a_number", f"{shown or name}: not a finite decimal number", "quarantine")
+
+    def _number(self, name: str, rule: str, description: str, action: str) -> np.ndarray:
         if not self.has(name):
             return np.full(self.raw.num_rows, np.nan)
         parsed = parse_numbers(self._distinct(name))
         codes = self._codes(name)
-        self.note("not_a_number", f"{shown or name}: not a finite decimal number", _at(parsed.malformed, codes, False))
+        self.note(rule, description, _at(parsed.malformed, codes, False), action)
         return _at(parsed.values.to_numpy(dtype=np.float64, na_value=np.nan), codes, np.nan)
 
     def boolean(self, name: str) -> np.ndarray:
-        """int8: 1 true, 0 false, -1 missing."""
+        """int8: 1 true, 0 false, -1 missing. Where the row is taken back has to be said clearly; all else may be
+        missing."""
         if not self.has(name):
             return np.full(self.raw.num_rows, -1, dtype=np.int8)
         parsed = parse_booleans(self._distinct(name))
         codes = self._codes(name)
-        self.note("not_a_boolean", f"{name}: neither true nor false", _at(parsed.malformed, codes, False))
+        malformed = _at(parsed.malformed, codes, False)
+        if name == RETRACTED:
+            self.note("not_a_boolean", f"{name}: neither true nor false", malformed)
+        else:
+            self.note(f"{name}_unreadable", f"{name}: neither true nor false; taken as missing", malformed,
+                      "set_missing")  # fmt: skip
         return _at(parsed.values.astype("Int8").fillna(-1).to_numpy(dtype=np.int8), codes, np.int8(-1))
 
-    def note(self, rule: str, description: str, rows: np.ndarray) -> None:
+    def note(self, rule: str, description: str, rows: np.ndarray, action: str = "quarantine") -> None:
         if rows.any():
-            self.findings.append(Finding(rule, description, rows))
+            self.findings.append(Finding(rule, description, rows, action))
 
     def _codes(self, name: str) -> np.ndarray:
         return self.raw.column(name).chunk(0).indices.fill_null(-1).to_numpy()
@@ -236,10 +232,10 @@ def _counted_times(caster: _Caster, stay_id: TextColumn, admissions: Admissions)
     dated = _Caster(caster.raw.filter(pa.array(~counted)).combine_chunks(), caster.timezone)
     moments[~counted] = dated.timestamp("observed_at")
     for finding in dated.findings:
-        if finding.rule == "not_a_timestamp":
+        if finding.rule in ("not_a_timestamp", IS_A_DAY.format(name="observed_at")):
             rows = np.zeros(len(counted), dtype=bool)
             rows[~counted] = finding.rows
-            caster.note(finding.rule, finding.description, rows)
+            caster.note(finding.rule, finding.description, rows, finding.action)
     return moments
 
 
@@ -247,7 +243,7 @@ def cast_stays(raw: pa.Table, config: Config) -> Cast:
     """The columns of stays with the declared features; a length of stay may stand in for the discharge time."""
     caster = _Caster(raw, config.workspace.timezone)
     stay_id = caster.identifier("stay_id")
-    admitted_at, discharged_at = caster.timestamp("admitted_at"), caster.timestamp("discharged_at")
+    admitted_at, discharged_at = caster.timestamp("admitted_at"), caster.timestamp("discharged_at", of_day="end")
     if caster.has(LOS_DAYS):
         days = caster.number(LOS_DAYS)
         caster.note("negative_length_of_stay", "los_days: below zero", days < 0)
@@ -259,7 +255,7 @@ def cast_stays(raw: pa.Table, config: Config) -> Cast:
         "admitted_at": admitted_at,
         "discharged_at": discharged_at,
         "died": caster.boolean("died"),
-        **{name: caster.number(name) for name in config.features.numeric},
+        **{name: caster.static(name) for name in config.features.numeric},
         **{name: caster.text(name) for name in config.features.categorical},
         RETRACTED: caster.boolean(RETRACTED),
         "hours_ahead": _hours_ahead(admitted_at, raw, config),

@@ -97,7 +97,7 @@ class NightReport:
 
     `pairs` are (predicted, actual) remaining days of stays that have ended, unlabelled;
     `interval_coverage` is the nominal share (0.9); `unreadable_files` are (file, reason). `observations`: what became
-    of all that the night may know; `left_out`: what the configuration leaves out of the date's files, and how many rows.
+    of all that the night may know; `left_out`: what the configuration leaves out of the date's files, in rows.
     """
 
     hospital_timezone: str

@@ -1,14 +1,23 @@
 """What medlstm.toml says of the source, one model per format."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from medlstm.settings.field_types import Delimiter, Encoding, LengthUnit, Quoting, TimeUnit, Timezone
 from medlstm.values.missing_texts import NULL_TEXTS
 from medlstm.values.units import why_not_convertible
+
+
+def _as_masks(value: Any) -> Any:
+    return dict.fromkeys(value, MASKED_AGE) if isinstance(value, list) else value
+
+
+# Ages of 90 and above are identifying: what a mask stands for that names no number.
+MASKED_AGE = 90.0
+MaskedAge = Annotated[float, Field(ge=0, le=120)]
 
 
 class Section(BaseModel):
@@ -32,11 +41,13 @@ class TableMapping(Section):
     observations table turns each column of `variables` into rows. `time_unit` other than timestamp: `observed_at`
     counts from the admission. `generate_stay_ids`: each row of stays is a stay of its own, named by file and row.
 
-    `constants`: canonical name to a text for all rows. `spellings`: canonical name to {as received: as meant}.
-    `keep` and `drop`: received column to the texts of rows to take, or to leave out (counted, never silent); "" is an
-    empty one. `variable_codes`: the variable is told by LOINC codes, named as values/reference/variables.csv does
-    where `spellings` do not; `known_variables_only` leaves out, counted, rows whose variable neither they nor that
-    table name. `without_stay = "leave_out"`: so are rows that name no stay, and find none by a join.
+    `age_masks`: texts by which the sender hides ages, to the age that is meant, or a list of texts that all mean 90; a
+    birth date may be such a text. `constants`: canonical name to a text for all rows. `spellings`: canonical name to
+    {as received: as meant}. `keep` and `drop`: received column to the texts of rows to take, or to leave out (counted,
+    never silent); "" is an empty one. `variable_codes`: the variable is told by LOINC codes, named as
+    values/reference/variables.csv does where `spellings` do not; `known_variables_only` leaves out, counted, rows whose
+    variable neither they nor that table name. `without_stay = "leave_out"`: so are rows that name no stay, and find
+    none by a join.
     `retracted_when`: received column to the texts that mark a row as entered in error: it takes back the
     row of the same key that came before (`retracted` in `columns`: a column that is true for such a row).
     `time_formats`: strptime formats, epoch_seconds or epoch_milliseconds, tried in turn before ISO 8601. `timezone`:
@@ -59,6 +70,7 @@ class TableMapping(Section):
     generate_stay_ids: bool = False
     los_column: str | None = None
     los_unit: LengthUnit = "days"
+    age_masks: Annotated[dict[str, MaskedAge], BeforeValidator(_as_masks)] = {}
     constants: dict[str, str] = {}
     spellings: dict[str, dict[str, str]] = {}
     keep: dict[str, list[str]] = {}

@@ -48,7 +48,7 @@ class ContractsSection(Section):
     `min_volume_share` of the rows that were usual (the median of the last `volume_dates` dates), and silent when its
     newest row is more than `max_silence_hours` older than the end of the extract date. A night warns where more than
     `max_orphan_share` of the observations that are new to it meet no stay, and stops above `stop_orphan_share`.
-    `data_docs` writes Great
+    `day_action`: whether to say how many times came as dates without a time. `data_docs` writes Great
     Expectations' pages too, which load their looks from the internet when they are opened.
     """
 
@@ -62,6 +62,7 @@ class ContractsSection(Section):
     max_silence_hours: Annotated[float, Field(gt=0, le=8760)] = 36
     max_orphan_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     stop_orphan_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    day_action: Literal["warn", "stop", "off"] = "warn"
     suites_folder: str | None = None
     data_docs: bool = False
 

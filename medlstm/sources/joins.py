@@ -10,6 +10,7 @@ import pyarrow as pa
 from medlstm.settings.source import JoinSection, TableMapping
 from medlstm.sources.mapping import Received, is_one_of, named_columns
 from medlstm.sources.times import iso_times
+from medlstm.values.days import is_day, last_instants
 from medlstm.values.missing_texts import without_null_texts
 from medlstm.values.parsing import parse_timestamps
 from medlstm.values.text_columns import UnfitFileError
@@ -46,14 +47,14 @@ def make_lookup(
         columns = columns.filter(is_one_of(columns.column(name), texts))
     columns = columns.combine_chunks()
     if join.newest_by:
-        moments = _instants(columns.column(join.newest_by), mapping, timezone, -_NEVER)
+        moments, _ = _times(columns.column(join.newest_by), mapping, timezone, -_NEVER)
         columns = columns.take(pa.array(np.argsort(moments, kind="stable")))
     keys = _keys(columns, list(join.on.values()), mapping)
     starts, stops = np.zeros(len(keys), np.int64), np.full(len(keys), _NEVER)
     kept = keys.notna().to_numpy().copy()
     if join.between:
-        starts = _instants(columns.column(join.between.start), mapping, timezone, -_NEVER)
-        stops = _instants(columns.column(join.between.stop), mapping, timezone, _NEVER)
+        starts, _ = _times(columns.column(join.between.start), mapping, timezone, -_NEVER)
+        _, stops = _times(columns.column(join.between.stop), mapping, timezone, _NEVER)
         kept &= starts != -_NEVER
         order = np.lexsort((starts, pd.factorize(keys, sort=True)[0]))
         order = order[kept[order]]
@@ -74,8 +75,8 @@ def with_joined(received: Received, lookup: Lookup, mapping: TableMapping, timez
             )
     keys = _keys(received.columns, list(join.on), mapping)
     if join.between:
-        at = _instants(received.columns.column(join.between.time), mapping, timezone, -_NEVER)
-        found = _interval_of(keys, at, lookup)
+        at, until = _times(received.columns.column(join.between.time), mapping, timezone, -_NEVER)
+        found = _interval_of(keys, at, until, lookup)
     else:
         found = lookup.keys.get_indexer(pd.Index(keys))
         found[keys.isna().to_numpy()] = -1
@@ -98,23 +99,34 @@ def _keys(columns: pa.Table, names: list[str], mapping: TableMapping) -> pd.Seri
     return whole.mask(missing)
 
 
-def _instants(texts: pa.ChunkedArray, mapping: TableMapping, timezone: str, missing: int) -> np.ndarray:
-    """Microseconds since 1970, `missing` where there is no readable time."""
-    iso = iso_times(texts, mapping.time_formats, mapping.timezone)
-    moments = parse_timestamps(iso.cast(pa.string()).to_pandas().astype("str"), mapping.timezone or timezone).values
+def _times(
+    texts: pa.ChunkedArray, mapping: TableMapping, timezone: str, missing: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """When each time begins and ends, which are one but for days: microseconds since 1970, `missing` where there is no
+    readable time."""
+    iso = iso_times(texts, mapping.time_formats, mapping.timezone).cast(pa.string()).to_pandas().astype("str")
+    moments, days = parse_timestamps(iso, timezone).values, is_day(iso)
+    first = _microseconds(moments, missing)
+    if not days.any():
+        return first, first
+    return first, _microseconds(moments.where(~days, last_instants(iso.where(days), timezone)), missing)
+
+
+def _microseconds(moments: pd.Series, missing: int) -> np.ndarray:
     values = moments.dt.as_unit("us").astype("int64").to_numpy().copy()
     values[moments.isna().to_numpy()] = missing
     return values
 
 
-def _interval_of(keys: pd.Series, at: np.ndarray, lookup: Lookup) -> np.ndarray:
-    """The lookup's row whose interval holds the time [n], -1 where none does; of several the one that began last."""
+def _interval_of(keys: pd.Series, at: np.ndarray, until: np.ndarray, lookup: Lookup) -> np.ndarray:
+    """The lookup's row whose interval holds some of the time from `at` to `until` [n], which are one but for days; -1
+    where none does, of several the one that began last."""
     groups, codes = np.unique(lookup.keys.to_numpy(dtype=str), return_inverse=True)
     group = pd.Index(groups).get_indexer(pd.Index(keys))
     usable = keys.notna().to_numpy() & (group >= 0) & (at != -_NEVER)
     # Rows are sorted by key and start: rank (key, time) among them.
     starts = np.rec.fromarrays([codes, lookup.starts])
-    wanted = np.rec.fromarrays([np.where(usable, group, -1), at])
+    wanted = np.rec.fromarrays([np.where(usable, group, -1), until])
     place = np.searchsorted(starts, wanted, side="right") - 1
     found = np.full(len(at), -1)
     rows = np.flatnonzero(usable & (place >= 0))

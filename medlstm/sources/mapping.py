@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from medlstm.lake.schemas import LOS_DAYS, MINUTES_AFTER_ADMISSION, OBSERVATION_CORE, RETRACTED, STAY_CORE
 from medlstm.settings.source import TableMapping
 from medlstm.settings.workspace import Config
+from medlstm.sources.age_masks import unmasked
 from medlstm.sources.decimal_numbers import scaled, with_decimal_point
 from medlstm.sources.infer_dates import placed_by_extract_date
 from medlstm.sources.source_batch import raw_rows, unparsed_rows
@@ -168,6 +169,8 @@ def _stays(received: Received, name: str, mapping: TableMapping, extract_date: d
             _column(received, mapping, target)
     for target in config.features.numeric:
         columns[target] = with_decimal_point(columns[target], mapping)
+        if target.lower() == "age":
+            columns[target] = unmasked(columns[target], columns[target], mapping.age_masks)
     # With no identifier of the patient, each stay counts as a patient of its own.
     columns.setdefault("patient_id", columns["stay_id"])
     if mapping.los_column:
@@ -189,7 +192,8 @@ def _derived(
         end, death = (_column(received, mapping, name) for name in ("discharged_at", "died_at"))
         return deaths_in_stay(columns["admitted_at"], end, death, zone)
     if target == "age" and "birth_date" in mapping.columns:
-        return ages(_column(received, mapping, "birth_date"), columns["admitted_at"], zone)
+        born = _column(received, mapping, "birth_date")
+        return unmasked(ages(born, columns["admitted_at"], zone), born, mapping.age_masks)
     if target == "age" and mapping.known_age:
         known = mapping.known_age
         told, year = (_measured(received, name, "age", mapping) for name in (known.age, known.year))

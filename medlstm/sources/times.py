@@ -1,15 +1,19 @@
 """Times as hospitals write them, to ISO 8601 text."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from medlstm.sources.infer_dates import iso_text
+from medlstm.values.days import is_day
 from medlstm.values.parsing import parse_numbers, parse_timestamps
 from medlstm.values.text_columns import Text, on_distinct
 from medlstm.values.time_spellings import ENDS_AT_24
 
+_TIME_OF_DAY = re.compile(r"%(-|#)?[HIcXsT]")
 # A format that ends so names the zone of its times.
 _UTC_NAMES = ("UTC", "GMT", "Z")
 _EPOCHS = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
@@ -19,8 +23,9 @@ _LAST_SECOND = 253_402_300_799  # of the year 9999
 def iso_times(texts: Text, formats: list[str], timezone: str | None) -> Text:
     """Texts in one of `formats`, tried in turn, as ISO 8601; what fits none stays as it is.
 
-    With `timezone`, times without an offset (also those that were ISO 8601 before) are local times there and become
-    UTC; without, they stay local times for the workspace's zone.
+    A date without a time stays one: a day of the hospital, whatever the zone. With `timezone`, times without an offset
+    (also those that were ISO 8601 before) are local times there and become UTC; without, they stay local times for the
+    workspace's zone.
     """
     if not (formats or timezone):
         return texts
@@ -32,15 +37,24 @@ def _iso(distinct: pd.Series, formats: list[str], timezone: str | None) -> pa.Ar
     result: pa.Array = pa.nulls(len(distinct), pa.string())
     for one in formats:
         parsed = _parse(stripped, one)
-        if parsed.dt.tz is not None:
+        if not _TIME_OF_DAY.search(one) and one not in _EPOCHS:
+            result = pc.coalesce(result, _days(parsed))
+        elif parsed.dt.tz is not None:
             result = pc.coalesce(result, iso_text(parsed))
         elif timezone:
             result = pc.coalesce(result, iso_text(_localised(parsed, timezone)))
         else:
             result = pc.coalesce(result, iso_text(parsed.dt.tz_localize("UTC"), zone=""))
+    result = pc.coalesce(result, _days(stripped.where(is_day(stripped))))
     if timezone:
         result = pc.coalesce(result, iso_text(parse_timestamps(distinct, timezone).values))
     return pc.coalesce(result, pa.Array.from_pandas(distinct, type=pa.string()))
+
+
+def _days(dates: pd.Series) -> pa.Array:
+    """Texts or moments as dates without a time."""
+    moments = pd.to_datetime(dates, format="ISO8601", errors="coerce")
+    return pa.Array.from_pandas(moments.dt.strftime("%Y-%m-%d").astype("str"), type=pa.string())
 
 
 def _parse(texts: pd.Series, one: str) -> pd.Series:

@@ -30,6 +30,8 @@ from medlstm.sequences.cohort import Cohort, Scope, load_cohort
 from medlstm.sequences.orphans import orphan_warnings
 from medlstm.sequences.row_ledger import Ledger, RowCounts, balanced, ledger_dates, write_ledger
 from medlstm.sequences.row_places import BinningPlan
+from medlstm.sequences.silent_stays import silent_stays
+from medlstm.sequences.snapshots import read_listings, snapshot_warnings
 from medlstm.settings.workspace import Config
 from medlstm.values.instants import epoch_us
 
@@ -57,6 +59,7 @@ class ShardCounts:
     rows: int
     variables: tuple[str, ...]
     observations: RowCounts
+    silent_stays: int
 
 
 def build_sequences(
@@ -100,7 +103,8 @@ def build_shards(
             write_table(pa.Table.from_pandas(of_shard, preserve_index=False), folder / f"stays-{shard:05d}.parquet")
         staged.commit(list(paths.values()))
     known = stays.iloc[np.concatenate(members)]
-    return ShardCounts(len(known), int(known["is_open"].sum()), rows, tuple(variables), counts)
+    return ShardCounts(len(known), int(known["is_open"].sum()), rows, tuple(variables), counts,
+                       silent_stays(workspace, cohort, known, config))  # fmt: skip
 
 
 def binned_stays(workspace: Workspace, cohort: Cohort, config: Config) -> Iterator[BinnedStays]:
@@ -129,7 +133,11 @@ def finish_sequences(
     write_ledger(ledger, workspace, as_of)
     detail = {"scope": scope, "observations": ledger.rows, "kinds": dict(ledger.kinds)}
     append_audit(workspace, "build", as_of, run or this_process(), detail=detail)
-    warnings = orphan_warnings(ledger, ledger_dates(workspace), as_of, config)
+    warnings = (
+        *orphan_warnings(ledger, ledger_dates(workspace), as_of, config),
+        *snapshot_warnings(read_listings(workspace, as_of, config), as_of),
+        *_silence(as_of, config, counts),
+    )
     manifest = {
         "scope": scope,
         "variables": variables,
@@ -142,6 +150,16 @@ def finish_sequences(
         as_of, scope, sum(one.stays for one in counts), sum(one.open_stays for one in counts),
         sum(one.rows for one in counts), len(variables), ledger, warnings,
     )  # fmt: skip
+
+
+def _silence(as_of: date, config: Config, counts: Sequence[ShardCounts]) -> tuple[str, ...]:
+    silent, days = sum(one.silent_stays for one in counts), config.contracts.max_silent_days
+    if not silent:
+        return ()
+    return (
+        f"{as_of}: {silent} of {sum(one.open_stays for one in counts)} open stays have had no row for {days} days "
+        "(contracts.max_silent_days); have they left? Where each file lists all who are in, declare snapshot = true",
+    )
 
 
 def _ledger(workspace: Workspace, as_of: date, counts: Sequence[ShardCounts]) -> Ledger:

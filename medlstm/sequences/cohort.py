@@ -13,6 +13,7 @@ from medlstm.lake.database import connect
 from medlstm.lake.file_order import with_file_place
 from medlstm.lake.files import Workspace, partitions_until
 from medlstm.lake.partitions import DATED_ROWS_SQL
+from medlstm.sequences.snapshots import read_listings, vanished_stays
 from medlstm.settings.workspace import Config
 
 Scope = Literal["open", "all"]
@@ -38,6 +39,7 @@ def load_cohort(workspace: Workspace, as_of: date, config: Config, scope: Scope 
     """The stays that the night `as_of` may know; `scope="open"` keeps only patients still in a bed."""
     cutoff = config.cutoff_instant(as_of)
     newest = _newest_stays(workspace, as_of, cutoff, config)
+    newest = _with_vanished(newest, vanished_stays(read_listings(workspace, as_of, config)), config)
     standing = newest[newest["standing"]].drop(columns=["standing", "taken_back"]).reset_index(drop=True)
     frame = _with_censoring(standing, cutoff)
     others = _not_standing(newest)
@@ -46,6 +48,25 @@ def load_cohort(workspace: Workspace, as_of: date, config: Config, scope: Scope 
         frame = frame[frame["is_open"]].reset_index(drop=True)
     frame["split"] = assign_splits(frame["patient_id"], config)
     return Cohort(as_of, cutoff, frame, others)
+
+
+def _with_vanished(newest: pd.DataFrame, vanished: dict[str, tuple[date, bool]], config: Config) -> pd.DataFrame:
+    """A stay that a snapshot no longer lists ended before the cutoff of that snapshot's night at the latest; one that
+    was withdrawn, or had not begun by then, is none."""
+    if not vanished:
+        return newest
+    last_instant = {day: pd.Timestamp(config.cutoff_instant(day)).tz_convert("UTC") - pd.Timedelta(1, "us")
+                    for day, _ in vanished.values()}  # fmt: skip
+    ends = {stay: last_instant[day] for stay, (day, _) in vanished.items()}
+    withdrawn = [stay for stay, (_, was_withdrawn) in vanished.items() if was_withdrawn]
+    end = pd.to_datetime(newest["stay_id"].map(ends), utc=True).dt.as_unit("us")
+    sooner = end.notna() & ~(newest["discharged_at"] <= end)
+    never = sooner & (newest["stay_id"].isin(withdrawn) | (newest["admitted_at"] > end))
+    return newest.assign(
+        discharged_at=newest["discharged_at"].where(~sooner, end),
+        taken_back=newest["taken_back"] | never,
+        standing=newest["standing"] & ~never,
+    )
 
 
 def _not_standing(newest: pd.DataFrame) -> dict[str, str]:

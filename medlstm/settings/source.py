@@ -50,11 +50,12 @@ class TableMapping(Section):
     none by a join.
     `retracted_when`: received column to the texts that mark a row as entered in error: it takes back the
     row of the same key that came before (`retracted` in `columns`: a column that is true for such a row).
-    `time_formats`: strptime formats, epoch_seconds or epoch_milliseconds, tried in turn before ISO 8601. `timezone`:
-    of times without an offset, when it is not the workspace's. `units`: variable to the unit it is received in;
-    `unit_column`: the column that holds each row's unit (long layout). `decimal_comma`: numbers such as 37,5
-    and 1.234,5 and, of thousands, 245.000. `null_texts`: words that stand for a missing time, number, identifier or
-    category.
+    `snapshot`: each delivery of stays lists all that are open; one that the next no longer lists has `vanished`: it
+    ended, or was withdrawn. `time_formats`: strptime formats, epoch_seconds or epoch_milliseconds, tried in turn before
+    ISO 8601. `timezone`: of times without an offset, when it is not the workspace's. `units`: variable to the unit it
+    is received in; `unit_column`: the column that holds each row's unit (long layout). `decimal_comma`: numbers such as
+    37,5 and 1.234,5 and, of thousands, 245.000. `null_texts`: words that stand for a missing time, number, identifier
+    or category.
     """
 
     table: Literal["stays", "observations"]
@@ -76,6 +77,8 @@ class TableMapping(Section):
     keep: dict[str, list[str]] = {}
     drop: dict[str, list[str]] = {}
     retracted_when: dict[str, list[str]] = {}
+    snapshot: bool = False
+    vanished: Literal["ended", "withdrawn"] = "ended"
     time_formats: list[str] = []
     timezone: Timezone | None = None
     units: dict[str, str] = {}
@@ -103,6 +106,8 @@ class TableMapping(Section):
         unnamed = sorted(set(self.fallbacks) - set(self.columns))
         if unnamed:
             raise ValueError(f"fallbacks.{unnamed[0]} stands in for columns.{unnamed[0]}, which is not set")
+        if self.snapshot and (self.table == "observations" or self.generate_stay_ids):
+            raise ValueError("snapshot = true belongs to table = \"stays\" with identifiers of their own")
         if self.layout == "wide" and not self.variables:
             raise ValueError("layout = \"wide\" needs variables = [column names]")
         if self.layout == "wide" and self.unit_column:

@@ -48,8 +48,10 @@ class ContractsSection(Section):
     `min_volume_share` of the rows that were usual (the median of the last `volume_dates` dates), and silent when its
     newest row is more than `max_silence_hours` older than the end of the extract date. A night warns where more than
     `max_orphan_share` of the observations that are new to it meet no stay, and stops above `stop_orphan_share`.
-    `day_action`: whether to say how many times came as dates without a time. `data_docs` writes Great
-    Expectations' pages too, which load their looks from the internet when they are opened.
+    A snapshot with less than `min_snapshot_share` of the stays that were usual lets nobody have left, and open stays
+    without a row for `max_silent_days` are counted in a warning. `day_action`: whether to say how many times came as
+    dates without a time. `data_docs` writes Great Expectations' pages too, which load their looks from the internet
+    when they are opened.
     """
 
     max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.2
@@ -62,6 +64,8 @@ class ContractsSection(Section):
     max_silence_hours: Annotated[float, Field(gt=0, le=8760)] = 36
     max_orphan_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     stop_orphan_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    min_snapshot_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    max_silent_days: Annotated[int, Field(ge=1, le=3650)] = 30
     day_action: Literal["warn", "stop", "off"] = "warn"
     suites_folder: str | None = None
     data_docs: bool = False

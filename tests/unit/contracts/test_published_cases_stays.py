@@ -1,4 +1,4 @@
-"""Published cases about stays: masked ages, rows before the admission, dates without a time, snapshots; and siblings."""
+"""Published cases about stays (masked ages, early rows, dates without a time, snapshots) and their siblings."""
 
 import shutil
 from datetime import UTC, date, datetime
@@ -150,7 +150,8 @@ def test_what_lies_before_the_admission_counts_in_the_first_bin(case):
 
 def test_what_lies_outside_the_window_and_the_stay_is_counted(hospital):
     rows = ["s1,2026-03-27 09:59,Lactate,1", "s1,2026-03-27 10:00,Lactate,2", "s1,2026-03-28 09:00,Lactate,3",
-            "s1,2026-03-28 10:30,Lactate,4", "s1,2026-03-28 13:00,Lactate,5", "s2,2026-03-28 13:00,Lactate,6"]  # fmt: skip
+            "s1,2026-03-28 10:30,Lactate,4", "s1,2026-03-28 13:00,Lactate,5",
+            "s2,2026-03-28 13:00,Lactate,6"]  # fmt: skip
     stays = "visit,mrn,adm,dis\ns1,p1,2026-03-28 10:00,2026-03-28 13:00"
     landing = {f"{DAY}/stays.csv": stays, f"{DAY}/labs.csv": "\n".join(["visit,t,test,v", *rows])}
     root = hospital(landing, HEAD + SOURCE)
@@ -217,3 +218,110 @@ def test_a_result_of_a_day_belongs_to_the_stay_that_holds_some_of_it(hospital):
     _take_in(root)
     found = {row["value"]: row["stay_id"] for row in _admitted(root, "observations")}
     assert found == {1.0: "s1", 2.0: "s2", 3.0: "s2"}
+
+
+def _open(root, day):
+    frame = load_cohort(Workspace(root), day, load_config(root)).frame
+    return sorted(frame.loc[frame["is_open"], "stay_id"])
+
+
+def _snapshot(text):
+    return text.replace('pattern = "stays*"', 'pattern = "stays*"\nsnapshot = true', 1)
+
+
+def _warnings(root, day):
+    return build_sequences(Workspace(root), day, load_config(root), "open").warnings
+
+
+def test_a_stay_that_the_next_snapshot_no_longer_lists_has_ended(case):
+    root, before = case("34-vanished-from-snapshot", _snapshot), date(2026, 3, 27)
+    _take_in(root, before, DAY)
+    assert (_open(root, before), _open(root, DAY)) == (["s1", "s2"], ["s1"])
+    frame = load_cohort(Workspace(root), DAY, load_config(root)).frame.set_index("stay_id")
+    assert frame.loc["s2", "end_at"] == _utc(22, 59, 59, 999999, day=28)
+    assert not _warnings(root, DAY)
+
+
+def test_a_stay_that_vanishes_may_be_declared_withdrawn(case):
+    root = case("34-vanished-from-snapshot", lambda text: _snapshot(text).replace(
+        "snapshot = true", 'snapshot = true\nvanished = "withdrawn"'))  # fmt: skip
+    _take_in(root, date(2026, 3, 27), DAY)
+    cohort = load_cohort(Workspace(root), DAY, load_config(root))
+    assert (cohort.frame["stay_id"].tolist(), cohort.others) == (["s1"], {"s2": "stay_taken_back"})
+
+
+def test_without_a_snapshot_stays_that_are_silent_for_long_are_counted_in_a_warning(case):
+    root = case("34-vanished-from-snapshot", lambda text: text.replace(
+        "[contracts]", "[contracts]\nmax_silent_days = 1"))  # fmt: skip
+    _take_in(root, date(2026, 3, 27), DAY)
+    assert _open(root, DAY) == ["s1", "s2"]
+    (warning,) = _warnings(root, DAY)
+    assert "1 of 2 open stays have had no row for 1 days" in warning
+
+
+def _listing(*stays):
+    return "\n".join(["visit,mrn,adm,dis", *(f"{stay},{stay},2026-03-20 10:00," for stay in stays)])
+
+
+EVERYBODY = [f"s{number}" for number in range(10)]
+NIGHTS = [date(2026, 3, day) for day in (25, 26, 27, 28)]
+
+
+def _drops(*files):
+    """The landing folders of the nights: a listing each, or several by name."""
+    return {
+        f"{night}/{name}": text
+        for night, drop in zip(NIGHTS, files, strict=False)
+        for name, text in (drop if isinstance(drop, dict) else {"stays.csv": drop}).items()
+    }
+
+
+def test_a_stay_leaves_and_comes_again_and_gaps_between_snapshots_do_no_harm(hospital):
+    root = hospital(_drops(_listing(*EVERYBODY), {"notes.txt": ""}, _listing(*EVERYBODY[1:]), _listing(*EVERYBODY)),
+                    _snapshot(HEAD + SOURCE))  # fmt: skip
+    _take_in(root, *NIGHTS)
+    assert [len(_open(root, night)) for night in NIGHTS] == [10, 10, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("what", "drop", "said"),
+    [
+        ("a header alone", _listing(), "no snapshot stays* since 2026-03-26"),
+        ("a third", _listing(*EVERYBODY[:3]), "lists 3 stays, usual are 10"),
+        ("a file that breaks off", {"stays.csv": _listing(*EVERYBODY[:8]), "stays_2.csv.gz": "broken"},
+         "could not be read in full"),
+        ("a line of nobody", _listing(*EVERYBODY[:8], ""), "could not be read in full"),
+    ],
+)  # fmt: skip
+def test_a_snapshot_that_is_not_whole_discharges_nobody_and_says_so(hospital, what, drop, said):
+    root = hospital(_drops(_listing(*EVERYBODY), _listing(*EVERYBODY), drop), _snapshot(HEAD + SOURCE))
+    _take_in(root, *NIGHTS[:3])
+    assert _open(root, NIGHTS[2]) == EVERYBODY
+    (warning,) = _warnings(root, NIGHTS[2])
+    assert said in warning
+
+
+def test_a_ward_whose_file_is_missing_keeps_its_patients(hospital):
+    both = {"stays_a.csv": _listing(*EVERYBODY[:7]), "stays_b.csv": _listing(*EVERYBODY[7:])}
+    root = hospital(_drops(both, both, {"stays_a.csv": both["stays_a.csv"]}, both), _snapshot(HEAD + SOURCE))
+    _take_in(root, *NIGHTS)
+    assert [len(_open(root, night)) for night in NIGHTS] == [10, 10, 10, 10]
+    assert "has 1 files, usual are 2" in _warnings(root, NIGHTS[2])[0]
+
+
+def test_a_stay_whose_row_is_quarantined_is_listed_all_the_same(hospital):
+    bad = _listing(*EVERYBODY).replace("s3,s3,2026-03-20 10:00,", "s3,s3,2026-03-20 10:00,never")
+    root = hospital(_drops(_listing(*EVERYBODY), bad), _snapshot(HEAD + SOURCE))
+    assert _take_in(root, *NIGHTS[:2])["stays"].quarantined == 1
+    assert _open(root, NIGHTS[1]) == EVERYBODY
+
+
+def test_a_planned_stay_that_vanishes_before_it_begins_is_none(hospital):
+    planned = "visit,mrn,adm,dis\ns1,p1,2026-03-20 10:00,\ns2,p2,2026-03-27 10:00,"
+    root = hospital(_drops({}, planned, {}, _listing("s1")), _snapshot(HEAD + SOURCE).replace(
+        "[workspace]", "[workspace]\ncutoff_hour = 6", 1))  # fmt: skip
+    for night in NIGHTS:
+        (root / "landing" / str(night)).mkdir(exist_ok=True)
+    _take_in(root, *NIGHTS)
+    assert _open(root, NIGHTS[3]) == ["s1"]
+

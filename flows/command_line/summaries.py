@@ -1,5 +1,6 @@
 """What a command prints: short tables for a person, plain data for a program."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -73,6 +74,8 @@ def _ingested(summaries: Sequence[IngestSummary]) -> Iterable[RenderableType]:
     yield table(("extract date", "files", "stays", "observations", "not readable"), rows)
     for one in summaries:
         yield from (f"  {one.extract_date} {shown_name(file.source_file)}: {file.reason}" for file in one.unreadable)
+    left_out = sum((Counter(one.left_out) for one in summaries), Counter[str]())
+    yield from (f"left out: {text(number)} ({what})" for what, number in sorted(left_out.items()))
     yield from _warnings([warning for one in summaries for warning in one.warnings])
 
 

@@ -33,11 +33,13 @@ class DeliveredFile:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What was taken in as one extract date: the files, and the SHA-256 of each raw partition made from them."""
+    """What was taken in as one extract date: the files, the SHA-256 of each raw partition made from them, and how many
+    rows the configuration had left out, by its reason."""
 
     extract_date: date
     files: tuple[DeliveredFile, ...]
     raw: dict[str, str]
+    left_out: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def read_delivery(workspace: Workspace, day: date) -> Delivery | None:
         )
         for one in raw["files"]
     )
-    return Delivery(day, files, raw["raw"])
+    return Delivery(day, files, raw["raw"], raw.get("left_out", {}))
 
 
 def write_delivery(workspace: Workspace, delivery: Delivery) -> None:
@@ -82,7 +84,7 @@ def write_delivery(workspace: Workspace, delivery: Delivery) -> None:
     ]
     path = _file(workspace, delivery.extract_date)
     # A record of ten thousand files: one line is written ten times as fast as many.
-    write_json({"files": files, "raw": delivery.raw}, path, indent=None)
+    write_json({"files": files, "raw": delivery.raw, "left_out": delivery.left_out}, path, indent=None)
 
 
 def delivered_dates(workspace: Workspace) -> list[date]:

@@ -1,6 +1,7 @@
 """Landing folder to raw Parquet: every row as the text that was received, every file accounted for."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -40,7 +41,7 @@ from medlstm.lake.prefetch import mapped, prefetched
 from medlstm.lake.schemas import OBSERVATION_CORE, TABLES, dictionary_schema, raw_columns, raw_schema
 from medlstm.settings.workspace import Config
 from medlstm.sources.read_landing import read_landing
-from medlstm.sources.source_batch import FilesRead, Landed, LandingWarning, RowBatch, UnreadableFile
+from medlstm.sources.source_batch import FilesRead, Landed, LandingWarning, LeftOut, RowBatch, UnreadableFile
 
 FILES_SCHEMA = pa.schema(
     [pa.field("source_file", pa.string()), pa.field("reason", pa.string()), pa.field("extract_date", pa.date32())]
@@ -51,7 +52,8 @@ _UNSEARCHED = (*OBSERVATION_CORE, "source_file")
 
 @dataclass(frozen=True)
 class IngestSummary:
-    """What one date's landing folder held: counts, the files that could not be read, warnings."""
+    """What one date's landing folder held: counts, the files that could not be read, warnings; `left_out`: by which
+    choice of the configuration how many rows were left out."""
 
     extract_date: date
     files_read: int
@@ -59,6 +61,7 @@ class IngestSummary:
     observations: int
     unreadable: tuple[UnreadableFile, ...]
     warnings: tuple[str, ...]
+    left_out: dict[str, int]
 
 
 def dates_to_ingest(workspace: Workspace, as_of: date) -> list[date]:
@@ -157,7 +160,8 @@ def _ingest_plan(workspace: Workspace, planned: PlannedDate, config: Config, run
     _write_unreadable(workspace, summary)
     sources = [one.source for one in files]
     append_audit(workspace, "ingest", extract_date, run or this_process(), written, sources)
-    write_delivery(workspace, Delivery(extract_date, files, {one.path.parents[1].name: one.sha256 for one in written}))
+    hashes = {one.path.parents[1].name: one.sha256 for one in written}
+    write_delivery(workspace, Delivery(extract_date, files, hashes, summary.left_out))
     return summary
 
 
@@ -185,7 +189,7 @@ def _prefixed(item: Landed, prefix: str) -> Landed:
             return UnreadableFile(prefix + source_file, reason)
         case FilesRead(source_files):
             return FilesRead(tuple(prefix + name for name in source_files))
-        case LandingWarning():
+        case LeftOut() | LandingWarning():
             return item
 
 
@@ -204,6 +208,7 @@ def _write_raw(
     files_read = 0
     unreadable: list[UnreadableFile] = []
     warnings: list[str] = []
+    left_out: dict[str, Counter[str]] = {table: Counter() for table in TABLES}
     with StagedTables() as staged:
         raw = {table: _RawWriter(staged, workspace, table, extract_date, config) for table in TABLES}
         # The next batch is read while one is compressed and written.
@@ -215,15 +220,22 @@ def _write_raw(
                     files_read += len(source_files)
                 case UnreadableFile():
                     unreadable.append(item)
+                case LeftOut(table, what, rows_left_out):
+                    left_out[table][what] += rows_left_out
                 case LandingWarning(message):
                     warnings.append(message)
         for writer in raw.values():
             writer.flush()
         # Observations last: their partition marks the date as taken in.
         written = staged.commit([raw[table].path for table in TABLES])
+    for name, by_choice in left_out.items():
+        if by_choice.total() and not raw[name].rows:
+            warnings.append(f"{extract_date}: {name}: all {by_choice.total()} rows were left out "
+                            f"({', '.join(sorted(by_choice))}); does the configuration mean that?")  # fmt: skip
     summary = IngestSummary(
-        extract_date, files_read, raw["stays"].rows, raw["observations"].rows, tuple(unreadable), tuple(warnings)
-    )
+        extract_date, files_read, raw["stays"].rows, raw["observations"].rows, tuple(unreadable), tuple(warnings),
+        dict(sorted((left_out["stays"] + left_out["observations"]).items())),
+    )  # fmt: skip
     return summary, written
 
 
@@ -272,7 +284,8 @@ class _RawWriter:
 def _kept(workspace: Workspace, extract_date: date) -> IngestSummary:
     counts = [row_count(partition_file(workspace.raw(table), extract_date)) for table in TABLES]
     note = f"{extract_date}: the landing folder is gone or has changed; the raw partitions of its night are used"
-    return IngestSummary(extract_date, 0, counts[0], counts[1], (), (note,))
+    delivery = read_delivery(workspace, extract_date)
+    return IngestSummary(extract_date, 0, counts[0], counts[1], (), (note,), delivery.left_out if delivery else {})
 
 
 def shown_name(source_file: str) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from medlstm.contracts.raw_to_admitted import read_contract_reports
 from medlstm.evaluation.day_errors import DayErrors
 from medlstm.evaluation.metrics import mean_absolute_error
+from medlstm.ingest.delivered_files import read_delivery
 from medlstm.ingest.landing_to_raw import read_unreadable_files
 from medlstm.lake.files import Workspace, partition_file, partitions_until, read_table, write_text
 from medlstm.registry.versions import ModelRecord, load_records
@@ -77,7 +78,13 @@ def gather_report(
         top_variables=_top_variables(predictions),
         min_group_size=config.report.min_group_size,
         observations=read_ledger(workspace, as_of),
+        left_out=_left_out(workspace, as_of),
     )
+
+
+def _left_out(workspace: Workspace, as_of: date) -> tuple[tuple[str, int], ...]:
+    delivery = read_delivery(workspace, as_of)
+    return tuple(sorted(delivery.left_out.items())) if delivery else ()
 
 
 def _predictions_of(workspace: Workspace, as_of: date) -> pd.DataFrame:

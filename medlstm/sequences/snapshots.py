@@ -11,13 +11,14 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from fnmatch import fnmatch
+from pathlib import PurePosixPath
 
 from medlstm.lake.database import connect
 from medlstm.lake.files import Workspace, partitions_until, read_table
 from medlstm.lake.partitions import DATED_ROWS_SQL
 from medlstm.settings.source import CsvSource, SqlSource, TableMapping
 from medlstm.settings.workspace import Config
+from medlstm.sources.part_folders import is_part, matches
 
 # A file that came late is named by the date of the folder in which it lies.
 _LATE = re.compile(r"^(\d{4}-\d{2}-\d{2})/(.*)$")
@@ -94,13 +95,15 @@ def read_listings(workspace: Workspace, as_of: date, config: Config) -> Listings
     parts = [f"select {columns} from ({DATED_ROWS_SQL.replace('$paths', _listed(some))})" for some in paths if some]
     with connect(workspace, config.workspace.memory_limit_gb / 2) as database:
         database.execute(f"create temp view rows as {' union all '.join(parts)}")
-        database.execute("create temp table deliveries (source_file text, extract_date date, feed int, day date)")
+        database.execute("create temp table deliveries (source_file text, extract_date date, feed int, day date, "
+                         "file text)")
         for name, arrived in database.execute("select distinct source_file, extract_date from rows").fetchall():
             feed, day = _delivery(name, arrived, mappings)
             if feed:
-                database.execute("insert into deliveries values (?, ?, ?, ?)", [name, arrived, feeds.index(feed), day])
+                row = [name, arrived, feeds.index(feed), day, _whole_file(name)]
+                database.execute("insert into deliveries values (?, ?, ?, ?, ?)", row)
         listed = "from rows join deliveries using (source_file, extract_date)"
-        counts = database.execute(f"select feed, day, count(distinct stay_id), count(distinct source_file), "
+        counts = database.execute(f"select feed, day, count(distinct stay_id), count(distinct file), "
                                   f"bool_or(stay_id is null) {listed} group by feed, day order by day").fetchall()
         last = database.execute(f"select stay_id, feed, max(day) {listed} where stay_id is not null "
                                 "group by stay_id, feed").fetchall()  # fmt: skip
@@ -153,8 +156,13 @@ def _delivery(source_file: str, arrived: date, mappings: list[tuple[str, Feed | 
     """The feed of a file, and the date of which it tells: one that came late, that of the folder in which it lies."""
     late = _LATE.match(source_file)
     name = late.group(2) if late else source_file
-    feed = next((feed for pattern, feed in mappings if fnmatch(name, pattern)), None)
+    feed = next((feed for pattern, feed in mappings if matches(name, pattern)), None)
     return feed, date.fromisoformat(late.group(1)) if late else arrived
+
+
+def _whole_file(source_file: str) -> str:
+    """The folder of a part file, of which there may be more or fewer each night."""
+    return PurePosixPath(source_file).parts[0] if is_part(source_file) else source_file
 
 
 def _unreadable(

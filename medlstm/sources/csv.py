@@ -20,6 +20,7 @@ from medlstm.sources.source_batch import (
     Landed,
     LandingFolder,
     LandingWarning,
+    LeftOut,
     RowBatch,
     UnreadableFile,
 )
@@ -42,11 +43,11 @@ def read_mapped(landing: LandingFolder, mappings: list[CsvFileMapping], config: 
         if mapping is None:
             unmatched += not any(matches(name, join.pattern) for one in mappings for join in one.joins)
             continue
-        counts = Counter[str]()
+        counts, left_out = Counter[str](), Counter[str]()
         asked = asked_by_mapping(mapping, config)
         try:
             for received in read_columns(path, name, asked, mapping):
-                rows = _prepared(received, mapping, asked, joins, counts)
+                rows = _prepared(received, mapping, asked, joins, counts, left_out)
                 for table in canonical_rows(rows, name, mapping, landing.extract_date, config):
                     yield RowBatch(mapping.table, table)
             yield FilesRead((name,))
@@ -54,6 +55,8 @@ def read_mapped(landing: LandingFolder, mappings: list[CsvFileMapping], config: 
             yield UnreadableFile(name, _reason(error))
         for what, rows_affected in sorted(counts.items()):
             yield LandingWarning(f"{landing.extract_date}: {name}: {rows_affected} rows {what}")
+        for what, rows_affected in sorted(left_out.items()):
+            yield LeftOut(mapping.table, f"{mapping.pattern}: {what}", rows_affected)
     yield from joins.reports
     if unmatched:
         yield LandingWarning(
@@ -63,21 +66,39 @@ def read_mapped(landing: LandingFolder, mappings: list[CsvFileMapping], config: 
 
 
 def _prepared(
-    received: Received, mapping: CsvFileMapping, asked: AskedColumns, joins: "_Joins", counts: Counter[str]
+    received: Received,
+    mapping: CsvFileMapping,
+    asked: AskedColumns,
+    joins: "_Joins",
+    counts: Counter[str],
+    left_out: Counter[str],
 ) -> Received:
-    """The rows that the mapping keeps, with what it joins to them; counts what a person should know."""
+    """The rows that the mapping keeps, with what it joins to them; counts what a person should know, and what the
+    mapping leaves out."""
     counts.update(received.counted)
     for lookup in joins.lookups(mapping):
-        received, unfound = with_joined(received, lookup, mapping, joins.config.workspace.timezone)
+        join = lookup.join
+        joined = with_joined(received, lookup, mapping, joins.config.workspace.timezone)
+        received, unfound = joined.rows, int((~joined.found).sum())
+        if _names_the_stay(join, mapping) and joined.not_kept.any():
+            # What the join finds among all rows, but not among those that it keeps, belongs to no stay by choice.
+            not_kept = int(joined.not_kept.sum())
+            left_out[f"of no stay that the join {join.name} keeps"] += not_kept
+            received, unfound = received.take(pa.array(~joined.not_kept)), unfound - not_kept
         # Rows that a join in time finds no stay for are told of as those that belong to none.
-        if unfound and not (lookup.join.between and mapping.without_stay == "leave_out"):
-            counts[f"have no row in {lookup.join.pattern} (join {lookup.join.name})"] += unfound
-    kept, left_out = without_left_out(received, mapping)
-    counts.update(left_out)
+        if unfound and not (join.between and mapping.without_stay == "leave_out"):
+            counts[f"have no row in {join.pattern} (join {join.name})"] += unfound
+    kept, by_setting = without_left_out(received, mapping)
+    left_out.update(by_setting)
     pointed = pointed_numbers(kept.columns, asked.comma_numbers)
     if pointed:
         counts["have a number with a decimal point, though decimal_comma says that numbers have a comma"] += pointed
     return kept
+
+
+def _names_the_stay(join: JoinSection, mapping: CsvFileMapping) -> bool:
+    """Whether a row is of the stay that the join finds, or of none."""
+    return mapping.columns.get("stay_id", "").startswith(f"{join.name}.") and "stay_id" not in mapping.fallbacks
 
 
 class _Joins:

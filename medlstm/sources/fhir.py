@@ -22,15 +22,17 @@ from medlstm.sources import json_lines
 from medlstm.sources.fhir_facts import KINDS, Entry, Fact, entries, fact, from_remembered, to_remember
 from medlstm.sources.fhir_files import read_resources
 from medlstm.sources.fhir_json import text
-from medlstm.sources.fhir_observations import ObservationReader
+from medlstm.sources.fhir_observations import BELONGS_NOWHERE, NO_NUMBER, OF_NO_STAY, ObservationReader
 from medlstm.sources.fhir_stay_rows import stay_rows
-from medlstm.sources.fhir_stays import Known, stays_of
+from medlstm.sources.fhir_stays import UNBEGUN, UNWANTED, Known, stays_of
 from medlstm.sources.source_batch import (
     FilesRead,
     Landed,
     LandingFolder,
     LandingWarning,
+    LeftOut,
     RowBatch,
+    TableName,
     UnreadableFile,
     unparsed_rows,
 )
@@ -38,6 +40,11 @@ from medlstm.sources.source_batch import (
 FEATURES = ("age", "gender", "disease", "ward", "encounter_class", "admit_source")
 _BATCH_LINES = 20_000
 _BUNDLE, _OBSERVATION = "Bundle", "Observation"
+# What the configuration leaves out; all other counts are warnings.
+_LEFT_OUT: dict[str, TableName] = {
+    **dict.fromkeys((f"encounters {UNBEGUN}", f"encounters {UNWANTED}"), "stays"),
+    **dict.fromkeys((NO_NUMBER, OF_NO_STAY, BELONGS_NOWHERE), "observations"),
+}
 _USED = (*KINDS, _OBSERVATION, _BUNDLE)
 
 _Resources = list[tuple[int, dict[str, Any]]]
@@ -70,7 +77,8 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
     for path in files.get(_OBSERVATION, []) + files.get(_BUNDLE, []):
         yield from _observations(path, path in files.get(_BUNDLE, []), landing, reader)
     for what, rows in sorted((+(counts + reader.counts)).items()):
-        yield LandingWarning(f"{landing.extract_date}: {rows} {what}")
+        table = _LEFT_OUT.get(what)
+        yield LeftOut(table, what, rows) if table else LandingWarning(f"{landing.extract_date}: {rows} {what}")
     unnamed = reader.unnamed.message()
     if unnamed:
         yield LandingWarning(f"{landing.extract_date}: {unnamed}")

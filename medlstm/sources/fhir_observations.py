@@ -25,7 +25,9 @@ _STAY_OF_TIME = JoinSection.model_validate(
 )  # fmt: skip
 _MAPPING = TableMapping(table="observations", columns={"stay_id": "stay.stay_id"})
 _SHOWN_CODES = 20
-_BELONGS_NOWHERE = "numbers name no encounter, and lie in no stay of their patient; they were left out"
+NO_NUMBER = "observations hold no number and were left out"
+OF_NO_STAY = "numbers belong to encounters that were left out"
+BELONGS_NOWHERE = "numbers name no encounter, and lie in no stay of their patient; they were left out"
 
 
 @dataclass
@@ -88,14 +90,14 @@ class ObservationReader:
         found: list[tuple[int, Measurement, str | None]] = []
         for number, resource in resources:
             numbers = list(measurements(resource, self._variables))
-            self.counts["observations hold no number and were left out"] += not numbers
+            self.counts[NO_NUMBER] += not numbers
             for one in numbers:
                 if one.variable is None:
                     self.unnamed.note(one.code)
                     continue
                 encounter = self._known.index.find(one.encounter, "Encounter", self.counts)
                 if encounter in self._stays.left_out:
-                    self.counts["numbers belong to encounters that were left out"] += 1
+                    self.counts[OF_NO_STAY] += 1
                     continue
                 found.append((number, one, self._stays.of_encounter.get(encounter or "", encounter)))
         times = texts(one.observed_at for _, one, _ in found)
@@ -124,13 +126,13 @@ class ObservationReader:
         patients = [self._known.index.find(rows[place].patient, "Patient", self.counts) for place in nameless]
         columns = pa.table({"patient_id": texts(patients), "observed_at": times.take(pa.array(nameless))})
         received = Received(columns.column_names, columns, np.array(nameless), [])
-        joined, _ = with_joined(received, self._stay_of_time, _MAPPING, self._timezone)
-        found = joined.columns.column("stay.stay_id").to_pylist()
+        joined = with_joined(received, self._stay_of_time, _MAPPING, self._timezone)
+        found = joined.rows.columns.column("stay.stay_id").to_pylist()
         timed = parse_timestamps(columns.column("observed_at").to_pandas().astype("str"), self._timezone).values.notna()
         for place, patient, stay, has_time in zip(nameless, patients, found, timed, strict=True):
             stays[place] = stay
             belongs[place] = stay is not None or patient is None or not has_time
-        self.counts[_BELONGS_NOWHERE] += int((~belongs).sum())
+        self.counts[BELONGS_NOWHERE] += int((~belongs).sum())
         return texts(stays), belongs
 
 

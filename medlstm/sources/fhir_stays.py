@@ -68,8 +68,8 @@ class Stays:
 
 
 _NOBODY = Person()
-_UNBEGUN = "are planned or cancelled and were left out"
-_UNWANTED = "are of a class that encounter_classes does not name and were left out"
+UNBEGUN = "are planned or cancelled and were left out"
+UNWANTED = "are of a class that encounter_classes does not name and were left out"
 
 
 def stays_of(known: Known, source: FhirSource, timezone: str, counts: Counter[str]) -> Stays:
@@ -91,7 +91,7 @@ def stays_of(known: Known, source: FhirSource, timezone: str, counts: Counter[st
         for stay, keys in members.items()
     }
     left_out = {
-        key: _UNBEGUN if not one.stands else _UNWANTED
+        key: UNBEGUN if not one.stands else UNWANTED
         for key, one in known.encounters.items()
         if key not in of_encounter and not one.retracted
     }

@@ -20,13 +20,27 @@ _NEVER = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Lookup:
-    """The joined files' rows: `columns` text [n]; `keys` [n] one text per row; rows sorted by key and start."""
+    """The joined files' rows: `columns` text [n]; `keys` [n] one text per row; rows sorted by key and start.
+
+    `all_keys`: those of the rows that the join does not keep, too.
+    """
 
     join: JoinSection
     columns: pa.Table
     keys: pd.Index
     starts: np.ndarray
     stops: np.ndarray
+    all_keys: pd.Index
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Rows with the joined columns; `found` [n]: a row was joined; `not_kept` [n]: none was, because the join keeps
+    none of those that there are."""
+
+    rows: Received
+    found: np.ndarray
+    not_kept: np.ndarray
 
 
 def joined_columns(mapping: TableMapping, join: JoinSection) -> set[str]:
@@ -43,6 +57,7 @@ def make_lookup(
     """Of the joined files' rows (text) the last or newest one of each key, or with `between` every interval."""
     empty = pa.table({name: pa.array([], pa.string()) for name in sorted(wanted)})
     columns = pa.concat_tables([empty, *(table.select(sorted(wanted)).cast(empty.schema) for table in tables)])
+    all_keys = pd.Index(_keys(columns, list(join.on.values()), mapping).dropna().unique())
     for name, texts in join.keep.items():
         columns = columns.filter(is_one_of(columns.column(name), texts))
     columns = columns.combine_chunks()
@@ -61,11 +76,12 @@ def make_lookup(
     else:
         order = np.flatnonzero(kept & ~keys.duplicated(keep="last").to_numpy())
         order = order[np.argsort(keys.iloc[order].to_numpy(dtype=str), kind="stable")]
-    return Lookup(join, columns.take(pa.array(order)), pd.Index(keys.iloc[order]), starts[order], stops[order])
+    return Lookup(join, columns.take(pa.array(order)), pd.Index(keys.iloc[order]), starts[order], stops[order],
+                  all_keys)  # fmt: skip
 
 
-def with_joined(received: Received, lookup: Lookup, mapping: TableMapping, timezone: str) -> tuple[Received, int]:
-    """The rows with the joined columns as `<name>.<column>`, null where none was found, and how many had none."""
+def with_joined(received: Received, lookup: Lookup, mapping: TableMapping, timezone: str) -> Joined:
+    """The rows with the joined columns as `<name>.<column>`, null where none was found."""
     join = lookup.join
     for name in (*join.on, *([join.between.time] if join.between else [])):
         if name not in received.header:
@@ -74,9 +90,11 @@ def with_joined(received: Received, lookup: Lookup, mapping: TableMapping, timez
                 "correct the file, or joins in [[source.files]]"
             )
     keys = _keys(received.columns, list(join.on), mapping)
+    not_kept = np.full(len(keys), bool(join.keep)) & keys.isin(lookup.all_keys).to_numpy()
     if join.between:
         at, until = _times(received.columns.column(join.between.time), mapping, timezone, -_NEVER)
         found = _interval_of(keys, at, until, lookup)
+        not_kept &= at != -_NEVER
     else:
         found = lookup.keys.get_indexer(pd.Index(keys))
         found[keys.isna().to_numpy()] = -1
@@ -85,7 +103,7 @@ def with_joined(received: Received, lookup: Lookup, mapping: TableMapping, timez
     for name in lookup.columns.column_names:
         columns = columns.append_column(f"{join.name}.{name}", lookup.columns.column(name).take(index))
     header = [*received.header, *(f"{join.name}.{name}" for name in lookup.columns.column_names)]
-    return replace(received, header=header, columns=columns), int((found < 0).sum())
+    return Joined(replace(received, header=header, columns=columns), found >= 0, not_kept & (found < 0))
 
 
 def _keys(columns: pa.Table, names: list[str], mapping: TableMapping) -> pd.Series:

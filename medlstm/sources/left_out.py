@@ -11,12 +11,12 @@ from medlstm.values.units import unit_table
 
 
 def without_left_out(received: Received, mapping: TableMapping) -> tuple[Received, dict[str, int]]:
-    """The rows that stay, and how many each setting left out, by what a person should read of them."""
+    """The rows that stay, and how many each setting left out, by what a person reads of them."""
     counts: dict[str, int] = {}
     for reason, wanted in (
-        ("were left out by keep and drop of [[source.files]]", _kept_by_texts),
-        ("are of variables that the mapping does not name and were left out", _of_known_variable),
-        ("belong to no stay and were left out", _of_a_stay),
+        ("by keep and drop", _kept_by_texts),
+        ("of variables that the mapping does not name", _of_known_variable),
+        ("of no stay", _of_a_stay),
     ):
         rows = wanted(received, mapping)
         if rows is None:

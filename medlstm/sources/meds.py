@@ -27,6 +27,7 @@ from medlstm.sources.source_batch import (
     Landed,
     LandingFolder,
     LandingWarning,
+    LeftOut,
     RowBatch,
     UnreadableFile,
     raw_rows,
@@ -34,6 +35,10 @@ from medlstm.sources.source_batch import (
 from medlstm.sources.times import ages
 from medlstm.values.text_columns import UnfitFileError, require
 
+_NO_NUMBER = "measurements hold no number and were left out"
+_OF_NO_STAY = "measurements lie in no stay and were left out"
+# By choice; all other counts are warnings.
+_LEFT_OUT = (_NO_NUMBER, _OF_NO_STAY)
 _DAY_US = 86_400_000_000
 
 
@@ -67,7 +72,8 @@ def read(landing: LandingFolder, config: Config) -> Iterator[Landed]:
         except (UnfitFileError, pa.ArrowException, OSError) as error:
             yield UnreadableFile(name, _reason(error))
     for what, number in sorted((+counts).items()):
-        yield LandingWarning(f"{landing.extract_date}: {number} {what}")
+        warning = LandingWarning(f"{landing.extract_date}: {number} {what}")
+        yield LeftOut("observations", what, number) if what in _LEFT_OUT else warning
 
 
 def _require_known_features(source: MedsSource, config: Config) -> None:
@@ -99,10 +105,10 @@ def _rows(events: Events, name: str, book: CodeBook, counts: Counter[str], confi
     yield RowBatch("stays", _stay_rows(events, stays, role, names, _static_texts(meanings, events), name, config))
     measured, value = role == "variable", events.measured()
     has_number = pc.is_valid(value).to_numpy(zero_copy_only=False)
-    counts["measurements hold no number and were left out"] += int((measured & ~has_number).sum())
+    counts[_NO_NUMBER] += int((measured & ~has_number).sum())
     rows = np.flatnonzero(measured & has_number)
     stay_of_row = stay_of(events, stays, rows)
-    counts["measurements lie in no stay and were left out"] += int((stay_of_row < 0).sum())
+    counts[_OF_NO_STAY] += int((stay_of_row < 0).sum())
     rows, stay_of_row = rows[stay_of_row >= 0], stay_of_row[stay_of_row >= 0]
     columns = {
         "stay_id": pa.array(stays["stay_id"].to_numpy(object)[stay_of_row], pa.string()),

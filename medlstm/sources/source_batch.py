@@ -10,8 +10,8 @@ It yields, in an order that depends on the files alone (so that a rerun gives eq
 - `RowBatch`: rows of one table, at most about `BATCH_ROWS` of them. Every canonical column is text exactly as
   received (Arrow string, or dictionary of string where values repeat); `source_file` is the path within the landing
   folder and `source_row` the row's number in it, from 1. A canonical column that is left out is null.
-- `FilesRead` for the files read to their end, `UnreadableFile` for every file that was not, `LandingWarning` for
-  what a person should know.
+- `FilesRead` for the files read to their end, `UnreadableFile` for every file that was not, `LeftOut` for rows that
+  belong to no stay, or to no table, by the configuration's own choice, `LandingWarning` for what a person should know.
 
 A source casts nothing, judges nothing and drops nothing: a line that it cannot split into columns is a row with the
 text in `unparsed_line` (see `unparsed_rows`), a time counted from the admission is `minutes_after_admission`, a row
@@ -102,7 +102,16 @@ class LandingWarning:
     message: str
 
 
-Landed = RowBatch | FilesRead | UnreadableFile | LandingWarning
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows that the configuration leaves out on purpose, and by what: a fact of the delivery, and no warning."""
+
+    table: TableName
+    what: str
+    rows: int
+
+
+Landed = RowBatch | FilesRead | UnreadableFile | LeftOut | LandingWarning
 
 
 def raw_rows(columns: dict[str, pa.Array | pa.ChunkedArray], source_file: str, source_row: np.ndarray) -> pa.Table:

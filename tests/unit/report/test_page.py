@@ -100,6 +100,7 @@ def full() -> NightReport:
         top_variables=(("heart_rate", 0.61), ("age", 0.4)),
         min_group_size=5,
         observations=Ledger(11500, {"in_a_bin": 8000, "overwritten": 3400, "unknown_stay": 100, "not_read": 0}, {}),
+        left_out=(("labs*: by keep and drop", 1234),),
     )
 
 
@@ -127,6 +128,7 @@ def test_the_ways_of_all_observations_are_shown(full: NightReport, page: Page) -
     assert page.row("in a bin: what a model can see")[1:] == ["8,000", "69.6 %"]
     assert page.row("of a stay that is not known")[1:] == ["100", "0.87 %"]
     assert not any(row and row[0].startswith("arrived before") for row in page.cells)
+    assert page.row("labs*: by keep and drop") == ["labs*: by keep and drop", "1,234"]
     assert "No observation came as far as the sequences" in render_report(replace(full, observations=None))
 
 

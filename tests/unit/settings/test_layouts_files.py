@@ -30,9 +30,10 @@ class Night:
     def stays(self):
         return admitted_stays(self.root, self.day, self.config)
 
-    def left_out(self) -> dict[str, str]:
+    def left_out(self) -> set[str]:
         told = (one.split(": ", 2)[1:] for one in self.landed.warnings if one.count(": ") > 1)
-        return {f"{Path(name).name}: {what}" for name, what in told}
+        by_choice = {f"{rows} of {what}" for what, rows in self.landed.left_out.items()}
+        return {f"{Path(name).name}: {what}" for name, what in told} | by_choice
 
 
 LAYOUTS = {
@@ -67,22 +68,22 @@ def test_every_row_is_admitted_quarantined_or_counted(night):
     assert {
         "mimic4": {
             "admissions.csv.gz: 1 rows have no row in *icustays.csv* (join icu)",
-            "chartevents.csv.gz: 2 rows were left out by keep and drop of [[source.files]]",
-            "chartevents.csv.gz: 1 rows are of variables that the mapping does not name and were left out",
-            "labevents.csv.gz: 1 rows were left out by keep and drop of [[source.files]]",
-            "labevents.csv.gz: 1 rows are of variables that the mapping does not name and were left out",
-            "labevents.csv.gz: 1 rows belong to no stay and were left out",
+            "2 of *chartevents.csv*: by keep and drop",
+            "1 of *chartevents.csv*: of variables that the mapping does not name",
+            "1 of *labevents.csv*: by keep and drop",
+            "1 of *labevents.csv*: of variables that the mapping does not name",
+            "1 of *labevents.csv*: of no stay",
         },
         "eicu": {
-            "lab.csv.gz: 1 rows were left out by keep and drop of [[source.files]]",
-            "lab.csv.gz: 1 rows are of variables that the mapping does not name and were left out",
+            "1 of lab.csv*: by keep and drop",
+            "1 of lab.csv*: of variables that the mapping does not name",
         },
         "synthea": {
             "encounters.csv: 2 rows have no row in *conditions.csv* (join condition)",
-            "encounters.csv: 2 rows were left out by keep and drop of [[source.files]]",
+            "2 of *encounters.csv*: by keep and drop",
             "observations.csv: 1 rows have no row in *encounters.csv* (join encounter)",
-            "observations.csv: 3 rows were left out by keep and drop of [[source.files]]",
-            "observations.csv: 1 rows are of variables that the mapping does not name and were left out",
+            "3 of *observations.csv*: by keep and drop",
+            "1 of *observations.csv*: of variables that the mapping does not name",
         },
         "synthea_fhir": set(),
     }[night.example] <= night.left_out()  # fmt: skip

@@ -78,7 +78,9 @@ class RowPlaces:
         wanted = (rows.time >= self.begin_us[known][batch.stay]) & (rows.time < self.end_us[known][batch.stay])
         wanted &= rows.code >= 0
         if not wanted.all():
-            self._count_outside(rows, ~wanted & (self.part[known] >= 0)[batch.stay])
+            binned = self.part[known] >= 0
+            outside = ~wanted if binned.all() else ~wanted & binned[batch.stay]
+            self._count_outside(rows.take(np.flatnonzero(outside)))
             rows = rows.take(np.flatnonzero(wanted))
         part = self.part[rows.stay]
         # What was seen before the admission is part of the first step.
@@ -97,11 +99,12 @@ class RowPlaces:
             if kind != _MEMBER:
                 self.counts.others[kind] += rows
 
-    def _count_outside(self, rows: "Located", outside: np.ndarray) -> None:
+    def _count_outside(self, rows: "Located") -> None:
         """Rows of binned stays that belong into no cell."""
-        unused = outside & (rows.code < 0)
-        self.counts.members["unused_variable"] += int(np.count_nonzero(unused))
-        stay, time = rows.stay[outside & ~unused], rows.time[outside & ~unused]
+        used = rows.code >= 0
+        unused = len(used) - int(np.count_nonzero(used))
+        self.counts.members["unused_variable"] += unused
+        stay, time = (rows.stay[used], rows.time[used]) if unused else (rows.stay, rows.time)
         is_open = self.is_open[stay]
         late = time >= self.stop_us[stay]
         asked = {

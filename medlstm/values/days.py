@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 _DAY = r"\d{4}(?:-\d{1,2}-\d{1,2}|\d{4})"
-_A_DAY, _AN_INSTANT = pd.Timedelta(days=1), pd.Timedelta(1, "us")
+_LAST_OF_DAY = pd.Timedelta(days=1) - pd.Timedelta(1, "us")
+_LAST_DAY = pd.Timestamp(9999, 12, 31).as_unit("us")
 
 
 def is_day(texts: pd.Series) -> np.ndarray:
@@ -15,6 +16,7 @@ def is_day(texts: pd.Series) -> np.ndarray:
 def last_instants(texts: pd.Series, timezone: str) -> pd.Series:
     """The last microsecond of each day (texts of `is_day`) in `timezone`, in UTC; null where there is no such day."""
     days = pd.to_datetime(texts.str.strip(), format="ISO8601", errors="coerce").dt.as_unit("us")
-    first_of_two = np.ones(len(days), dtype=bool)
-    next_day = (days + _A_DAY).dt.tz_localize(timezone, ambiguous=first_of_two, nonexistent="shift_forward")
-    return next_day.dt.tz_convert("UTC") - _AN_INSTANT
+    # Behind the last day that a calendar knows, which stands for never, there is no instant in every zone.
+    ends = (days + _LAST_OF_DAY).where(days < _LAST_DAY, days)
+    second_of_two = np.zeros(len(days), dtype=bool)
+    return ends.dt.tz_localize(timezone, ambiguous=second_of_two, nonexistent="shift_forward").dt.tz_convert("UTC")

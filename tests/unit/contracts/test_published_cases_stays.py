@@ -206,6 +206,13 @@ def test_the_day_on_which_the_clocks_change_ends_at_its_own_midnight(hospital):
     assert (stay["admitted_at"], stay["discharged_at"]) == (_utc(23, day=28), _utc(21, 59, 59, 999999, day=29))
 
 
+def test_a_discharge_on_the_last_day_of_the_calendar_stands_for_never(hospital):
+    root = hospital({f"{DAY}/stays.csv": "visit,mrn,adm,dis\ns1,p1,2026-03-27 10:00,9999-12-31"},
+                    (HEAD + SOURCE).replace("Europe/Berlin", "America/New_York"))  # fmt: skip
+    assert _take_in(root)["stays"].quarantined == 0
+    assert _open(root, DAY) == ["s1"]
+
+
 def test_a_result_of_a_day_belongs_to_the_stay_that_holds_some_of_it(hospital):
     join = 'joins = [{ name = "stay", pattern = "stays*", on = { mrn = "mrn" }, between = { time = "t", start = "adm", '
     join += 'stop = "dis" } }]'

@@ -324,11 +324,9 @@ def test_a_stay_whose_row_is_quarantined_is_listed_all_the_same(hospital):
 
 
 def test_a_planned_stay_that_vanishes_before_it_begins_is_none(hospital):
-    planned = "visit,mrn,adm,dis\ns1,p1,2026-03-20 10:00,\ns2,p2,2026-03-27 10:00,"
-    root = hospital(_drops({}, planned, {}, _listing("s1")), _snapshot(HEAD + SOURCE).replace(
-        "[workspace]", "[workspace]\ncutoff_hour = 6", 1))  # fmt: skip
-    for night in NIGHTS:
-        (root / "landing" / str(night)).mkdir(exist_ok=True)
-    _take_in(root, *NIGHTS)
-    assert _open(root, NIGHTS[3]) == ["s1"]
-
+    planned = "visit,mrn,adm,dis\ns1,p1,2026-03-20 10:00,\ns2,p2,2026-03-26 10:00,"
+    config = _snapshot(HEAD + SOURCE).replace("[workspace]", "[workspace]\ncutoff_hour = 6", 1)
+    root = hospital(_drops(planned, _listing("s1"), _listing("s1")), config)
+    _take_in(root, *NIGHTS[:3])
+    cohort = load_cohort(Workspace(root), NIGHTS[2], load_config(root))
+    assert (cohort.frame["stay_id"].tolist(), cohort.others) == (["s1"], {"s2": "stay_taken_back"})

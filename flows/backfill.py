@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from prefect import flow
 
+from flows.failures import failure_text
 from flows.nightly import NightSummary, nightly
 from medlstm.errors import ConfigError
 from tasks.progress import report_progress
@@ -36,7 +37,7 @@ def backfill(workspace: str, start: date, end: date) -> BackfillSummary:
         if state.is_completed():
             nights.append(state.result())
         else:
-            failed.append((day, str(state.message)))
-            logger.error("backfill: the night %s failed: %s", day, state.message)
+            failed.append((day, failure_text(state)))
+            logger.error("backfill: the night %s failed: %s", day, failure_text(state))
         report_progress("backfill", done, len(days))
     return BackfillSummary(tuple(nights), tuple(failed))

@@ -12,25 +12,28 @@ from pathlib import Path
 from prefect import flow
 
 from flows.artifacts import publish_contracts, publish_night
+from flows.failures import failure_text
 from flows.night_date import held_date, run_name
 from flows.steps import ingest, preprocess, validate
 from medlstm.contracts.raw_to_admitted import dates_to_validate
-from medlstm.errors import ContractStopped
+from medlstm.errors import ContractStopped, NobodyScored
 from medlstm.ingest.landing_to_raw import IngestSummary, dates_to_ingest, shown_name
 from medlstm.lake.files import Workspace
 from medlstm.registry.nightly_training import TrainSummary
 from medlstm.registry.promotion import unbeaten
 from medlstm.registry.versions import champion, training_due, unusable_models
-from medlstm.report.content import GroupForecast, NightError, NightReport, TableCounts
+from medlstm.report.content import GroupForecast, NightError, NightReport, NothingScored, TableCounts
 from medlstm.report.warning_kinds import by_kind
 from medlstm.sequences.row_ledger import Ledger
 from medlstm.settings.workspace import load_config
+from tasks.progress import report_progress
 from tasks.report import report
 from tasks.score import score
 from tasks.train import train
 from tasks.validate import ValidationOutcome
 
 logger = logging.getLogger("medlstm.nightly")
+_MAX_FILES_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class NightSummary:
     report: str
     warnings: tuple[str, ...]
     seconds: dict[str, float]
+    nothing: NothingScored | None = None
 
 
 @dataclass
@@ -71,10 +75,12 @@ class _Night:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         started = time.monotonic()
+        report_progress(name, 0, 1)
         try:
             yield
         finally:
             self.seconds[name] = round(time.monotonic() - started, 2)
+        report_progress(name, 1, 1)
 
     def warn(self, messages: Iterable[str]) -> None:
         """Say what needs a person."""
@@ -94,8 +100,9 @@ def nightly(workspace: str, as_of: date | None = None) -> NightSummary:
     """Run the night `as_of`; without a date, the newest one whose cutoff had passed at the scheduled start.
 
     A night without a model to score with ends with a warning; a failed training leaves the champion to score.
-    Raises ContractStopped when the contract of the date itself stops the night, after writing a page that says so,
-    and DateLocked when another run of the same date does not end.
+    Raises ContractStopped when the contract of the date itself stops the night, and NobodyScored (or ContractStopped)
+    when what arrived leaves nobody to score, after writing a page that says so; DateLocked when another run of the same
+    date does not end.
     """
     with held_date(workspace, as_of) as day:
         return _run_night(Workspace(Path(workspace)), day, _Night())
@@ -133,7 +140,22 @@ def _run_night(place: Workspace, day: date, night: _Night) -> NightSummary:
         warnings = night.said()
         page = report(workspace, day, "warning" if warnings else "done", warnings)
     publish_night(page)
+    _require_use(place, page)
     return _summary(place, page, outcome, ingested, training, scored, night)
+
+
+def _require_use(place: Workspace, page: NightReport) -> None:
+    """A night that could score nobody because of its input has failed, whatever was written."""
+    if page.nothing is None or not page.nothing.is_failure:
+        return
+    kind = ContractStopped if page.nothing.cause == "contract" else NobodyScored
+    told = f"{page.as_of}: nobody was scored: {page.nothing.reason}. {page.nothing.advice}"
+    files = [f"  {name}: {why}" for name, why in page.unreadable_files[:_MAX_FILES_NAMED]]
+    raise kind("\n".join([told, *files, f"  the page: {_page_file(place, page.as_of)}"]))
+
+
+def _page_file(place: Workspace, day: date) -> Path:
+    return place.report(day) / "index.html"
 
 
 def _unread_files(ingested: list[IngestSummary]) -> list[str]:
@@ -162,7 +184,7 @@ def _train(workspace: str, day: date, night: _Night) -> TrainSummary | None:
     """Train, or say why not: a failure must not keep the champion from scoring."""
     state = train(workspace, day, return_state=True)
     if not state.is_completed():
-        night.warn([f"training failed, see the train task's log: {state.message}"])
+        night.warn([f"training failed, see the train task's log: {failure_text(state)}"])
         return None
     summary = state.result()
     if summary.version is None:
@@ -208,9 +230,10 @@ def _summary(
         min_group_size=page.min_group_size,
         observations=page.observations,
         errors=page.nights,
-        report=str(place.report(page.as_of) / "index.html"),
+        report=str(_page_file(place, page.as_of)),
         warnings=page.warnings,
         seconds=night.seconds,
+        nothing=page.nothing,
     )
 
 

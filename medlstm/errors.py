@@ -17,5 +17,9 @@ class ContractStopped(MedlstmError):
     """A contract with the action `stop`, or too large a share of quarantined rows, halts the night."""
 
 
+class NobodyScored(MedlstmError):
+    """A night ended without a prediction because of what arrived for it, or did not; its page says so too."""
+
+
 class ModelUnavailable(MedlstmError):
     """No champion model exists to score with, or too few stays exist to train one."""

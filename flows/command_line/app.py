@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from flows.command_line.inspection import inspect
 from flows.command_line.lake import export, lake, quarantine
 from flows.command_line.options import AsOfOption, JsonOption, WorkspaceOption, date_of, print_json, root_of
+from flows.command_line.printing import printable, terminal
 from medlstm.errors import ConfigError, ContractStopped, MedlstmError
 from medlstm.lake.files import write_text
 from medlstm.settings.workspace import CONFIG_NAME, parse_date
@@ -32,6 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Each night: how many days remain for every patient in a bed, between which bounds, and why.",
 )
 
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _exit(error: Exception, status: int) -> None:
-    print(f"medlstm: {error}", file=sys.stderr)
+    print(f"medlstm: {printable(str(error))}", file=sys.stderr)
     sys.exit(status)
 
 
@@ -263,29 +263,16 @@ def serve(
 
 
 def _run(flow: Callable[[], Any], as_json: bool) -> Any:
-    """Run a flow with a progress bar on standard error, then print what it returned."""
+    """Run a flow, tell on standard error how far it is, then print what it returned."""
     from flows.command_line import summaries
-    from tasks.progress import listening
+    from flows.command_line.progress import shown_progress
 
-    with _progress_bar() as bar:
-        steps: dict[str, TaskID] = {}
-
-        def listener(step: str, done: int, total: int) -> None:
-            if step not in steps:
-                steps[step] = bar.add_task(step, total=total)
-            bar.update(steps[step], completed=done, total=total)
-
-        with listening(listener):
-            result = flow()
-    summaries.show(result, Console())
+    with shown_progress():
+        result = flow()
+    summaries.show(result, terminal())
     if as_json:
         print_json(result)
     return result
-
-
-def _progress_bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 if __name__ == "__main__":

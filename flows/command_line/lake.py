@@ -4,16 +4,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.command_line.options import JsonOption, WorkspaceOption, print_json, root_of
-from flows.command_line.printing import table, text
+from flows.command_line.printing import printable, table, terminal, text
 from medlstm.lake.files import Workspace
 from medlstm.settings.workspace import load_config, parse_date
 
-lake = typer.Typer(no_args_is_help=True, help="What is in the lake, what changed, whether it is sound.")
-quarantine = typer.Typer(no_args_is_help=True, help="Rows that a contract held back.")
-export = typer.Typer(no_args_is_help=True, help="Predictions in other programs' formats.")
+lake = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="What is in the lake, what changed, whether it is sound."
+)
+quarantine = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Rows that a contract held back.")
+export = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Predictions in other programs' formats.")
 
 TableOption = Annotated[str, typer.Option("--table", help="stays or observations.")]
 
@@ -25,7 +26,7 @@ def lake_ls(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) ->
 
     partitions = list_lake(Workspace(Path(root_of(workspace))))
     rows = [(one.layer, one.table, str(one.day), text(one.rows), text(one.bytes)) for one in partitions]
-    Console().print(table(("layer", "table", "date", "rows", "bytes"), rows, text_columns=3))
+    terminal().print(table(("layer", "table", "date", "rows", "bytes"), rows, text_columns=3))
     if as_json:
         print_json({"partitions": partitions})
 
@@ -48,7 +49,7 @@ def lake_diff(
         ("in both, unchanged", diff.unchanged), ("in both, changed", diff.changed), ("taken back", diff.retracted),
         *((f"  changed in {name}", rows) for name, rows in diff.changed_columns.items()),
     ]  # fmt: skip
-    Console().print(table((f"{diff.table}: {before} and {after}", "keys"), [(name, text(n)) for name, n in counts]))
+    terminal().print(table((f"{diff.table}: {before} and {after}", "keys"), [(name, text(n)) for name, n in counts]))
     if as_json:
         print_json(diff)
 
@@ -61,7 +62,7 @@ def lake_verify(workspace: WorkspaceOption = Path(), as_json: JsonOption = False
     root = Path(root_of(workspace))
     check = verify_lake(Workspace(root), load_config(root))
     for problem in check.problems:
-        print(f"{problem.path}: {problem.problem}")
+        print(printable(f"{problem.path}: {problem.problem}"))
     print(f"{check.files:,} files checked, {len(check.problems)} problems")
     if as_json:
         print_json(check)
@@ -87,7 +88,7 @@ def lake_upgrade(workspace: WorkspaceOption = Path(), as_json: JsonOption = Fals
 
 @quarantine.command("ls")
 def quarantine_ls(
-    day: Annotated[str | None, typer.Option("--date", help="One extract date; all by default.")] = None,
+    day: Annotated[str | None, typer.Option("--as-of", "--date", help="One extract date; all by default.")] = None,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -96,7 +97,7 @@ def quarantine_ls(
 
     held = list_quarantine(Workspace(Path(root_of(workspace))), None if day is None else parse_date(day))
     rows = [(one.table, str(one.extract_date), one.rule, one.reason, text(one.rows)) for one in held]
-    Console().print(table(("table", "extract date", "rule", "reason", "rows"), rows, text_columns=4))
+    terminal().print(table(("table", "extract date", "rule", "reason", "rows"), rows, text_columns=4))
     if as_json:
         print_json({"quarantined": held})
 
@@ -104,7 +105,7 @@ def quarantine_ls(
 @quarantine.command("release")
 def quarantine_release(
     rule: Annotated[str, typer.Argument(help="The rule to let through for one date.")],
-    day: Annotated[str, typer.Option("--date", help="The extract date.")],
+    day: Annotated[str, typer.Option("--as-of", "--date", help="The extract date.")],
     table_name: TableOption = "observations",
     reopen: Annotated[bool, typer.Option(help="Although later dates have been taken in.")] = False,
     workspace: WorkspaceOption = Path(),
@@ -135,6 +136,6 @@ def export_meds(
 
     root = Path(root_of(workspace))
     summary = write(Workspace(root), parse_date(as_of), load_config(root), folder)
-    Console().print(table((f"written below {folder}", "rows"), [(n, text(r)) for n, r in summary.rows.items()]))
+    terminal().print(table((f"written below {folder}", "rows"), [(n, text(r)) for n, r in summary.rows.items()]))
     if as_json:
         print_json(summary)

@@ -7,17 +7,19 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from flows.backfill import BackfillSummary
-from flows.command_line.printing import table, text
+from flows.command_line.printing import narrow_table, printable, table, text
 from flows.demo import DemoSummary
 from flows.nightly import NightSummary
 from medlstm.ingest.landing_to_raw import IngestSummary, shown_name
 from medlstm.onboarding.replay import ReplaySummary
 from medlstm.registry.nightly_training import TrainSummary
 from medlstm.report.content import NightError, NightReport
+from medlstm.report.earlier_nights import earlier_nights, listed_nights
+from medlstm.report.group_table import days_text, group_table, hide_small
 from medlstm.report.lstm_gates import GateSummary
-from medlstm.report.page import days_text, earlier_nights, group_rows
 from medlstm.report.warning_kinds import by_kind
 from medlstm.scoring.score_night import ScoreSummary
 from medlstm.sequences.build import SequenceSummary
@@ -31,7 +33,7 @@ _MAX_WARNINGS = 12
 def show(result: Any, console: Console) -> None:
     """Print the summary of any flow's result."""
     for part in _render(result):
-        console.print(part)
+        console.print(printable(part) if isinstance(part, str) else part)
 
 
 def _render(result: Any) -> Iterable[RenderableType]:
@@ -58,7 +60,8 @@ def _render(result: Any) -> Iterable[RenderableType]:
         case Comparison():
             return _comparison(result)
         case NightReport():
-            return [f"{result.as_of}: report written, {result.scored_stays} scored stays"]
+            return [f"{result.as_of}: report written, {hide_small(result.scored_stays, result.min_group_size)} "
+                    "scored stays"]  # fmt: skip
         case [*summaries]:
             return _ingested(summaries)
         case _:
@@ -112,7 +115,11 @@ def _training_line(summary: TrainSummary) -> str:
 
 
 def _night(night: NightSummary) -> Iterable[RenderableType]:
-    yield f"[bold]Night of {night.as_of}: {night.status}[/bold]"
+    if night.nothing:
+        yield _marked(f"Night of {night.as_of}: nobody was scored:", "bold", night.nothing.reason)
+        yield night.nothing.advice
+    else:
+        yield _marked(f"Night of {night.as_of}: {night.status}", "bold")
     rows = [
         (one.table, text(one.rows_in), text(one.admitted), text(one.quarantined), text(one.exact_duplicates))
         for one in night.tables
@@ -124,34 +131,39 @@ def _night(night: NightSummary) -> Iterable[RenderableType]:
     if night.training:
         yield _training_line(night.training)
     if night.model_version:
-        yield f"{night.scored} open stays scored with {night.model_version}{' (stale)' if night.stale else ''}"
+        yield f"{_patients(night)} open stays scored with {night.model_version}{' (stale)' if night.stale else ''}"
     if night.groups:
         yield _forecast(night)
     if night.errors:
-        yield _record(night.errors)
+        yield _record(night.errors, night.min_group_size)
     yield from _warnings(night.warnings)
     yield "seconds: " + ", ".join(f"{step} {seconds:.1f}" for step, seconds in night.seconds.items())
     yield f"report: {night.report}"
 
 
 def _forecast(night: NightSummary) -> Table:
-    rows = [(row.name, *row.counts, row.median_remaining) for row in group_rows(night.groups, night.min_group_size)]
+    shown = group_table(night.groups, night.min_group_size)
+    rows = [(row.name, *row.counts, row.median_remaining) for row in shown.rows]
     heading = night.group_column or "group"
     return table((heading, "in a bed", "leaving in 24 h", "48 h", "72 h", "median days left"), rows,
                   title="Who is expected to leave")  # fmt: skip
 
 
-def _record(errors: Sequence[NightError]) -> Group:
+def _patients(night: NightSummary) -> str:
+    return group_table(night.groups, night.min_group_size).patients
+
+
+def _record(errors: Sequence[NightError], smallest: int) -> Group:
     rows = [
         (str(one.as_of), text(one.stays), f"{one.mae_days:.2f}", days_text(one.promised_mae_days),
          days_text(one.baseline_mae_days), f"{one.median_mae_days:.2f}",
          "–" if one.coverage is None else f"{one.coverage:.0%}")
-        for one in errors[-14:]
+        for one in listed_nights(errors, smallest)[-14:]
     ]  # fmt: skip
     heading = ("earlier night", "stays ended since", "MAE, days", "promised", "Kaplan-Meier's", "median's",
                "within bounds")  # fmt: skip
     listed = table(heading, rows, title="How wrong earlier nights were")
-    whole = earlier_nights(errors)
+    whole = earlier_nights(errors, smallest)
     if whole is None:
         return Group(listed)
     return Group(listed, f"all earlier nights: MAE {whole.mae_days:.2f} days (promised "
@@ -162,12 +174,12 @@ def _record(errors: Sequence[NightError]) -> Group:
 
 def _backfill(result: BackfillSummary) -> Iterable[RenderableType]:
     rows = [
-        (str(night.as_of), night.status, text(night.scored), night.model_version or "–",
+        (str(night.as_of), night.status, _patients(night), night.model_version or "–",
          f"{sum(night.seconds.values()):.1f}")
         for night in result.nights
     ]  # fmt: skip
     yield table(("night", "status", "scored", "model", "seconds"), rows, text_columns=2)
-    yield from (f"[red]{day} failed:[/red] {reason}" for day, reason in result.failed)
+    yield from (_marked(f"{day} failed:", "red", reason) for day, reason in result.failed)
 
 
 def _demo(result: DemoSummary) -> Iterable[RenderableType]:
@@ -182,17 +194,21 @@ def _demo(result: DemoSummary) -> Iterable[RenderableType]:
 
 
 def _comparison(result: Comparison) -> Iterable[RenderableType]:
-    rows = [
-        (one.name, f"{one.mae_days:.3f}", f"{one.rmse_days:.3f}", f"{one.msle:.3f}", f"{one.mape:.2f}",
-         f"{one.r2:.3f}", f"{one.kappa:.3f}", f"{one.coverage:.1%}", f"{one.width_days:.2f}",
+    errors = [
+        (one.name, f"{one.mae_days:.3f}",
          f"{one.difference_days:+.3f} ({one.difference_lower_days:+.3f} to {one.difference_upper_days:+.3f})",
-         f"{one.seconds_train:.1f}", f"{one.seconds_score:.2f}")
+         f"{one.coverage:.1%}", f"{one.width_days:.2f}", f"{one.seconds_train:.1f}")
         for one in result.models
     ]  # fmt: skip
-    heading = ("model", "MAE", "RMSE", "MSLE", "MAPE", "R2", "kappa", "coverage", "width", "MAE less gbm's (95 %)",
-               "s train", "s score")  # fmt: skip
-    yield table(heading, rows, title=f"As of {result.as_of}, days, {result.test_points:,} nightly points of "
-                                     f"{result.test_stays:,} stays that no model was fitted on")  # fmt: skip
+    yield (f"As of {result.as_of}, in days, at {result.test_points:,} nightly points of {result.test_stays:,} stays "
+           "that no model was fitted on")  # fmt: skip
+    yield narrow_table(("model", "MAE", "less gbm's (95 %)", "coverage", "width", "s to train"), errors)
+    further = [
+        (one.name, f"{one.rmse_days:.3f}", f"{one.msle:.3f}", f"{one.mape:.2f}", f"{one.r2:.3f}", f"{one.kappa:.3f}",
+         f"{one.seconds_score:.2f}")
+        for one in result.models
+    ]  # fmt: skip
+    yield narrow_table(("model", "RMSE", "MSLE", "MAPE", "R2", "kappa", "s to score"), further)
 
 
 def _gates(result: GateSummary) -> Iterable[RenderableType]:
@@ -203,8 +219,12 @@ def _gates(result: GateSummary) -> Iterable[RenderableType]:
     yield f"gates: {result.picture}"
 
 
-def _warnings(warnings: Sequence[str]) -> Iterable[str]:
+def _warnings(warnings: Sequence[str]) -> Iterable[Text]:
     kinds = by_kind(warnings)
-    yield from (f"[yellow]warning:[/yellow] {warning}" for warning in kinds[:_MAX_WARNINGS])
+    yield from (_marked("warning:", "yellow", warning) for warning in kinds[:_MAX_WARNINGS])
     if len(kinds) > _MAX_WARNINGS:
-        yield f"[yellow]… and {len(kinds) - _MAX_WARNINGS} more warnings[/yellow]"
+        yield _marked(f"… and {len(kinds) - _MAX_WARNINGS} more warnings", "yellow")
+
+
+def _marked(word: str, style: str, rest: str = "") -> Text:
+    return Text.assemble((word, style), printable(f" {rest}") if rest else "")

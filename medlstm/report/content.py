@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Literal
 
 from medlstm.evaluation.subgroups import SubgroupScore
 from medlstm.sequences.row_ledger import Ledger
@@ -92,12 +93,27 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
+class NothingScored:
+    """Why nobody was scored: nobody is in a bed (`empty`), there is no model yet (`waiting`), or what arrived does not
+    allow it (`input`, `contract`), which is a failure; `reason` is a clause, `advice` sentences."""
+
+    cause: Literal["empty", "waiting", "input", "contract"]
+    reason: str
+    advice: str
+
+    @property
+    def is_failure(self) -> bool:
+        return self.cause in ("input", "contract")
+
+
+@dataclass(frozen=True)
 class NightReport:
     """All that the page shows: aggregates only, never a stay or a patient.
 
     `pairs` are (predicted, actual) remaining days of stays that have ended, unlabelled;
     `interval_coverage` is the nominal share (0.9); `unreadable_files` are (file, reason). `observations`: what became
     of all that the night may know; `left_out`: what the configuration leaves out of the date's files, in rows.
+    `nothing` is there where nobody was scored; `stays_without_upper_bound` counts scored ones.
     """
 
     hospital_timezone: str
@@ -120,3 +136,5 @@ class NightReport:
     min_group_size: int
     observations: Ledger | None = None
     left_out: tuple[tuple[str, int], ...] = ()
+    stays_without_upper_bound: int = 0
+    nothing: NothingScored | None = None

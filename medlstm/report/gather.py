@@ -15,6 +15,7 @@ from medlstm.ingest.landing_to_raw import read_unreadable_files
 from medlstm.lake.files import Workspace, partition_file, partitions_until, read_table, write_text
 from medlstm.registry.versions import ModelRecord, load_records
 from medlstm.report.content import GroupForecast, LossPoint, ModelCard, NightError, NightReport, RuleRow, TableCounts
+from medlstm.report.nothing_scored import why_nothing
 from medlstm.report.page import render_report
 from medlstm.sequences.cohort import Cohort, load_cohort
 from medlstm.sequences.row_ledger import read_ledger
@@ -51,11 +52,15 @@ def gather_report(
     contracts = read_contract_reports(workspace, as_of)
     ended = ended_predictions(workspace, as_of, cohort, config)
     record = _scoring_model(workspace, as_of, predictions)
+    unreadable = read_unreadable_files(workspace, as_of)
+    nothing = None
+    if predictions.empty and status != "stopped":
+        nothing = why_nothing(workspace, as_of, config, cohort, contracts, len(unreadable))
     return NightReport(
         hospital_timezone=config.workspace.timezone,
         as_of=as_of,
         cutoff=config.cutoff_instant(as_of),
-        status=status,
+        status="failed" if nothing and nothing.is_failure else status,
         warnings=tuple(warnings),
         tables=tuple(
             TableCounts(one.table, one.rows_in, one.admitted, one.quarantined, one.exact_duplicates)
@@ -66,7 +71,7 @@ def gather_report(
             for one in contracts
             for rule in one.rules
         ),
-        unreadable_files=read_unreadable_files(workspace, as_of),
+        unreadable_files=unreadable,
         scored_stays=len(predictions),
         group_column=config.scoring.group_column,
         groups=forecast_groups(predictions, cohort, config.scoring.group_column),
@@ -79,6 +84,8 @@ def gather_report(
         min_group_size=config.report.min_group_size,
         observations=read_ledger(workspace, as_of),
         left_out=_left_out(workspace, as_of),
+        stays_without_upper_bound=0 if predictions.empty else int(predictions["remaining_los_days_upper"].isna().sum()),
+        nothing=nothing,
     )
 
 

@@ -118,7 +118,8 @@ class ModelSection(Section):
 
 
 class TrainingSection(Section):
-    """`retrain_every_days` counts from the training night of the last model, not from the calendar. `max_epochs`,
+    """`min_stays` counts ended stays of the training split: those of the other splits come on top.
+    `retrain_every_days` counts from the training night of the last model, not from the calendar. `max_epochs`,
     `table_rows` (rows that trees and ridge are fitted on) and `processes` (members that are fitted at a time) follow
     from the data where they are left out (see `medlstm.training.sizes`). A challenger may be worse than the champion by
     `promotion_margin_share` of its error (see `medlstm.registry.promotion`)."""

@@ -79,7 +79,8 @@ def compare_models(
     """Fit every named model (all by default; gradient boosting is always among them) with the workspace's settings on
     the same train, validation and calibration stays, and judge them on the same test stays.
 
-    `on_model(done, total)` is called after each. Raises ModelUnavailable with too few discharged stays.
+    `on_model(done, total)` is called before the first and after each. Raises ModelUnavailable with too few discharged
+    stays.
     """
     chosen = _in_order(names or model_names())
     sequences = followed_up(sequences, cutoff)
@@ -89,6 +90,8 @@ def compare_models(
     asked = points_known(nightly_points(test, cutoff), test)
     fitted: dict[str, FittedModel] = {}
     judged: dict[str, _Judged] = {}
+    if on_model:
+        on_model(0, len(chosen))
     for done, name in enumerate(chosen, start=1):
         fitted[name] = _fit(name, fitted, sequences, config, cutoff)
         judged[name] = _judge(fitted[name], test, asked, config)

@@ -164,8 +164,8 @@ def _require_stays(sequences: StaySequences, min_stays: int) -> None:
     known = sequences.stays["split"][~sequences.stays["is_open"].astype(bool)].value_counts()
     if known.get("train", 0) < min_stays:
         raise ModelUnavailable(
-            f"{known.get('train', 0)} discharged stays to train on, training.min_stays = {min_stays}: "
-            "wait for more nights or lower it"
+            f"{known.get('train', 0)} of {int(known.sum())} ended stays are in the training split, "
+            f"training.min_stays = {min_stays}: wait for more nights, or lower it"
         )
     empty = [name for name in ("validation", "calibration") if known.get(name, 0) == 0]
     if empty:

@@ -10,7 +10,17 @@ import pytest
 
 from medlstm.evaluation.subgroups import SubgroupScore
 from medlstm.report import plots
-from medlstm.report.content import GroupForecast, LossPoint, ModelCard, NightError, NightReport, RuleRow, TableCounts
+from medlstm.report.content import (
+    GroupForecast,
+    LossPoint,
+    ModelCard,
+    NightError,
+    NightReport,
+    NothingScored,
+    RuleRow,
+    TableCounts,
+)
+from medlstm.report.group_table import group_table
 from medlstm.report.page import render_report
 from medlstm.report.warning_kinds import by_kind
 from medlstm.sequences.row_ledger import Ledger
@@ -203,6 +213,68 @@ def test_a_small_group_shows_neither_its_count_nor_its_median(full: NightReport)
     assert "7 patients in a bed scored; fewer than 5 expected to leave" in page.text
 
 
+def test_a_ward_of_one_patient_is_not_told_by_the_tile_nor_by_any_other_count(full: NightReport) -> None:
+    alone = replace(full, groups=(GroupForecast("a", 1, 0, 1, 1, 1.5),), scored_stays=1, pairs=full.pairs[:3],
+                    nights=(NightError(date(2026, 11, 20), 3, 2.17, 3.0, 0.8),))
+    page = Page(render_report(alone))
+    assert page.row("a") == ["a", "<5", "0", "<5", "<5", "–"]
+    assert page.row("Total")[1] == "<5"
+    assert "Fewer than 5 patients in a bed scored" in page.text
+    assert "<5 patients in a bed" in page.text
+    assert not re.search(r"\b1 patient", page.text)
+    assert "2.17" not in page.text
+    assert "Too few stays scored on earlier nights have ended yet" in page.text
+    assert not {"pairs", "variables", "errors"} & {str(image["alt"]).split()[0] for image in page.images}
+    assert len(page.images) == 2
+
+
+def test_a_night_of_few_ended_stays_counts_in_the_mean_alone(full: NightReport) -> None:
+    nights = (NightError(date(2026, 11, 19), 3, 9.99, 9.0, 0.8), *full.nights)
+    page = Page(render_report(replace(full, nights=nights)))
+    assert "On 43 predictions" in page.text
+    assert "9.99" not in page.text
+    assert "1 night of which fewer than 5 stays have ended is part of the mean" in page.text
+
+
+@pytest.mark.parametrize(
+    ("beds", "shown", "total"),
+    [
+        ((4, 4), ["<5", "<5"], "5+"),  # 8 would tell both
+        ((1, 1, 12), ["<5", "<5", "5+"], "14"),  # 2 would tell both
+        ((1, 5), ["<5", "5+"], "5+"),  # 6 is one and five, the least that they can be
+        ((1, 5, 9), ["<5", "5+", "5+"], "15"),
+        ((2, 7), ["<5", "5+"], "9"),
+        ((3, 4), ["<5", "<5"], "7"),
+        ((2, 2), ["<5", "<5"], "<5"),
+    ],
+)
+def test_no_hidden_count_follows_from_those_that_are_shown(beds, shown, total) -> None:
+    groups = tuple(GroupForecast(str(place), beds[place], 0, 0, 0, 1.0) for place in range(len(beds)))
+    table = group_table(groups, 5)
+    assert [row.counts[0] for row in table.rows] == shown
+    assert table.patients == total
+
+
+def test_the_page_says_where_the_list_by_patient_is(page: Page) -> None:
+    assert "lake/predictions/as_of=2026-11-22" in page.text
+    assert "medlstm export meds FOLDER --as-of 2026-11-22" in page.text
+
+
+def test_bounds_that_too_few_ended_stays_could_not_tell_are_named(full: NightReport, page: Page) -> None:
+    assert "upper bound" not in page.text
+    text = Page(render_report(replace(full, stays_without_upper_bound=143))).text
+    assert "Too few ended stays for an upper bound:" in text
+    some = Page(render_report(replace(full, stays_without_upper_bound=40))).text
+    assert "Too few ended stays for an upper bound for some of them:" in some
+
+
+def test_a_night_that_scored_nobody_says_why_in_its_first_line(full: NightReport) -> None:
+    nothing = NothingScored("input", "no stay is known", "Look at the mapping.")
+    page = Page(render_report(replace(empty(full), nothing=nothing)))
+    after_title = page.text.split("Night of 22 November 2026", 2)[2]
+    assert after_title.strip().startswith("Nobody was scored: no stay is known. Look at the mapping.")
+
+
 def test_a_group_size_of_one_hides_nothing(full: NightReport) -> None:
     page = Page(render_report(replace(full, min_group_size=1)))
     assert page.row("burns") == ["burns", "13", "2", "6", "7", "9.0"]
@@ -255,6 +327,7 @@ def test_values_that_are_not_finite_are_left_out_and_do_not_break_the_page(full:
         pairs=((math.nan, 1.0), (1.0, 2.0)),
         losses=(LossPoint(1, math.nan, math.nan),),
         top_variables=(("age", math.nan), ("bmi", 0.2)),
+        min_group_size=1,
     )
     page = Page(render_report(report))
     assert "On 40 predictions" in page.text

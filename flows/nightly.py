@@ -24,8 +24,9 @@ from medlstm.registry.promotion import unbeaten
 from medlstm.registry.versions import champion, training_due, unusable_models
 from medlstm.report.content import GroupForecast, NightError, NightReport, NothingScored, TableCounts
 from medlstm.report.warning_kinds import by_kind
+from medlstm.sequences.build import SequenceSummary
 from medlstm.sequences.row_ledger import Ledger
-from medlstm.settings.workspace import load_config
+from medlstm.settings.workspace import Config, load_config
 from tasks.progress import report_progress
 from tasks.report import report
 from tasks.score import score
@@ -124,13 +125,15 @@ def _run_night(place: Workspace, day: date, night: _Night) -> NightSummary:
     night.note(odd for summary in outcome.summaries for odd in summary.warnings)
     publish_contracts(outcome.summaries)
     night.warn(_lost_models(place, day))
-    due = training_due(place, day, load_config(place.root).training.retrain_every_days)
+    config = load_config(place.root)
+    due = training_due(place, day, config.training.retrain_every_days)
     try:
         with night.step("preprocess"):
             built = preprocess(workspace, day, "all" if due else "open")
     except ContractStopped as error:
         publish_night(report(workspace, day, "stopped", night.said(str(error))))
         raise
+    night.urgent[:0] = _unobserved(built, config)
     night.warn(built.warnings)
     with night.step("train"):
         training = _train(workspace, day, night) if due else None
@@ -169,6 +172,14 @@ def _unread_files(ingested: list[IngestSummary]) -> list[str]:
                 "lake/quarantine/files has their names and why"
             )
     return warnings
+
+
+def _unobserved(sequences: SequenceSummary, config: Config) -> list[str]:
+    """Before all other warnings: predictions that rest on nothing that was measured."""
+    if sequences.rows or not sequences.open_stays or config.sequences.steps == "single":
+        return []
+    return ["no open stay has an observation in a bin: predictions rest on what is known at the admission alone; look "
+            "whether files of observations arrive, match a mapping, and name the stays by the same identifiers"]
 
 
 def _lost_models(place: Workspace, day: date) -> list[str]:

@@ -50,10 +50,13 @@ def progress_lines(
 
     def listener(step: str, done: int, total: int) -> None:
         now = clock()
+        if step not in begun and done >= total:
+            # Both a step of a night and what it does may say that it is done.
+            return
         if step not in begun:
             begun[step] = told[step] = now
             write(f"{step}: begun")
-        if done >= total > 0:
+        if done >= total:
             seconds = now - begun.pop(step)
             write(f"{step}: {done} of {total}, {seconds:.1f} s")
         elif now - told[step] >= _SECONDS_BETWEEN_LINES:

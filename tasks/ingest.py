@@ -14,7 +14,6 @@ from medlstm.ingest.landing_to_raw import (
     ingest_dates,
     ingest_planned,
     plan_dates,
-    remember_planned,
 )
 from medlstm.lake.files import Workspace
 from medlstm.settings.workspace import Config, load_config
@@ -46,9 +45,7 @@ def plan_ingest(workspace: str, days: list[date]) -> tuple[PlannedDate, ...]:
     place = Workspace(Path(workspace))
     config = load_config(place.root)
     _fetch(place, days, config)
-    plans = plan_dates(place, days)
-    remember_planned(place, plans, config)
-    return plans
+    return plan_dates(place, days, config)
 
 
 @task(name="ingest", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5, retry_condition_fn=is_io_failure)

@@ -9,7 +9,7 @@ lake/deliveries/extract_date=D.json.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,14 @@ class DeliveredFile:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What was taken in as one extract date: the files, the SHA-256 of each raw partition made from them, and how many
-    rows the configuration had left out, by its reason."""
+    """What was taken in as one extract date: the files, the SHA-256 of each raw and reference partition made from them,
+    by table, and how many rows the configuration had left out, by its reason."""
 
     extract_date: date
     files: tuple[DeliveredFile, ...]
     raw: dict[str, str]
-    left_out: dict[str, int]
+    left_out: dict[str, int] = field(default_factory=dict)
+    reference: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def read_delivery(workspace: Workspace, day: date) -> Delivery | None:
         )
         for one in raw["files"]
     )
-    return Delivery(day, files, raw["raw"], raw.get("left_out", {}))
+    return Delivery(day, files, raw["raw"], raw.get("left_out", {}), raw.get("reference", {}))
 
 
 def write_delivery(workspace: Workspace, delivery: Delivery) -> None:
@@ -84,7 +85,8 @@ def write_delivery(workspace: Workspace, delivery: Delivery) -> None:
     ]
     path = _file(workspace, delivery.extract_date)
     # A record of ten thousand files: one line is written ten times as fast as many.
-    write_json({"files": files, "raw": delivery.raw, "left_out": delivery.left_out}, path, indent=None)
+    kept = {"reference": delivery.reference} if delivery.reference else {}
+    write_json({"files": files, "raw": delivery.raw, "left_out": delivery.left_out, **kept}, path, indent=None)
 
 
 def delivered_dates(workspace: Workspace) -> list[date]:
@@ -123,8 +125,10 @@ def plan_delivery(
     recorded = read_delivery(workspace, day)
     if recorded is None:
         raise LandingError(
-            f"{own}: nothing of {day} had been delivered when {delivered[-1]} was taken in, so its files, if there are "
-            "any, belong to the next night. To change what later nights knew, reopen the date"
+            f"{own}: nothing of {day} had been delivered when {delivered[-1]} was taken in, so that this night knows "
+            "nothing; its files, if there are any, belong to the next night. A night before the date of a whole export "
+            "cannot be run: `medlstm bootstrap` tells what such nights would have said, and `medlstm replay workspace` "
+            "makes a drop for each of its dates"
         )
     if not all(_is_unchanged(workspace.landing(one.source.landing_date) / one.source.name, one)
                for one in recorded.files):  # fmt: skip

@@ -4,11 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from medlstm.errors import MedlstmError
 from medlstm.ingest.delivered_files import (
@@ -21,7 +21,9 @@ from medlstm.ingest.delivered_files import (
     read_delivery,
     write_delivery,
 )
-from medlstm.ingest.recalled_facts import recall, remember
+from medlstm.ingest.kept_references import KeptReferences, keep_references, reference_file
+from medlstm.ingest.landed_rows import landed_rows
+from medlstm.ingest.recalled_facts import remember
 from medlstm.lake.audit_log import append_audit, this_process
 from medlstm.lake.date_lock import date_lock
 from medlstm.lake.dictionary_encoding import compacted, joined
@@ -40,7 +42,6 @@ from medlstm.lake.files import (
 from medlstm.lake.prefetch import mapped, prefetched
 from medlstm.lake.schemas import OBSERVATION_CORE, TABLES, dictionary_schema, raw_columns, raw_schema
 from medlstm.settings.workspace import Config
-from medlstm.sources.read_landing import read_landing
 from medlstm.sources.source_batch import FilesRead, Landed, LandingWarning, LeftOut, RowBatch, UnreadableFile
 
 FILES_SCHEMA = pa.schema(
@@ -76,10 +77,12 @@ def dates_to_ingest(workspace: Workspace, as_of: date) -> list[date]:
 
 
 def _is_as_recorded(workspace: Workspace, day: date) -> bool:
-    """Whether the raw partitions that there are of a date are the bytes that its delivery names."""
+    """Whether the raw and reference partitions that there are of a date are the bytes that its delivery names."""
     delivery = read_delivery(workspace, day)
-    recorded = delivery.raw.items() if delivery else ()
-    paths = ((partition_file(workspace.raw(table), day), sha256) for table, sha256 in recorded)
+    if delivery is None:
+        return True
+    paths = [(partition_file(workspace.raw(table), day), sha256) for table, sha256 in delivery.raw.items()]
+    paths += [(reference_file(workspace, table, day), sha256) for table, sha256 in delivery.reference.items()]
     return all(sha256_of(path) == sha256 for path, sha256 in paths if path.is_file())
 
 
@@ -94,32 +97,38 @@ def ingest_date(
     Raises LandingError when there are neither files nor partitions.
     """
     with date_lock(workspace, "extract_date", extract_date):
-        planned = PlannedDate(extract_date, _plan(workspace, extract_date, late=True, reopen=reopen))
-        remember(workspace, planned.plan, config)
-        return _ingest_plan(workspace, planned, config, run)
+        plan = _plan(workspace, extract_date, late=True, reopen=reopen)
+        return _ingest_plan(workspace, _with_references(workspace, extract_date, plan, config), config, run)
 
 
 @dataclass(frozen=True)
 class PlannedDate:
-    """What to read for one extract date; None leaves its raw partitions as they are."""
+    """What to read for one extract date, and what is kept of it for joins; None leaves its partitions as they are."""
 
     extract_date: date
     plan: DeliveryPlan | None
+    kept: KeptReferences
 
 
-def plan_dates(workspace: Workspace, days: Sequence[date]) -> tuple[PlannedDate, ...]:
-    """The plans of several dates in ascending order, made before any of them is taken in: from then on they are
-    independent, and may be taken in by any process in any order. What came late for closed dates goes with the last.
+def plan_dates(workspace: Workspace, days: Sequence[date], config: Config) -> tuple[PlannedDate, ...]:
+    """The plans of several dates in ascending order, made before any of them is taken in, with what any of them
+    may refer to: from then on they are independent, and may be taken in by any process in any order. What came late for
+    closed dates goes with the last.
     """
-    plans = (_plan(workspace, day, late=day == days[-1], reopen=False, beside=days) for day in days)
-    return tuple(PlannedDate(day, plan) for day, plan in zip(days, plans, strict=True))
+    planned = []
+    for day in days:
+        plan = _plan(workspace, day, late=day == days[-1], reopen=False, beside=days)
+        with date_lock(workspace, "extract_date", day):
+            planned.append(_with_references(workspace, day, plan, config))
+    return tuple(planned)
 
 
-def remember_planned(workspace: Workspace, plans: Sequence[PlannedDate], config: Config) -> None:
-    """Note what planned dates say that later ones refer to, before any of them is taken in."""
-    for planned in plans:
-        with date_lock(workspace, "extract_date", planned.extract_date):
-            remember(workspace, planned.plan, config)
+def _with_references(workspace: Workspace, day: date, plan: DeliveryPlan | None, config: Config) -> PlannedDate:
+    """The date once what later dates may refer to is noted: rows for joins, and what the source itself remembers."""
+    if plan is None:
+        return PlannedDate(day, plan, KeptReferences())
+    remember(workspace, plan, config)
+    return PlannedDate(day, plan, keep_references(workspace, plan, config))
 
 
 def ingest_planned(
@@ -134,9 +143,9 @@ def ingest_dates(
     workspace: Workspace, days: Sequence[date], config: Config, run: str | None = None, workers: int = 2
 ) -> Iterator[IngestSummary]:
     """As `ingest_date` for each of several dates in ascending order, `workers` threads at a time."""
-    plans = plan_dates(workspace, days)
-    remember_planned(workspace, plans, config)
-    yield from mapped(lambda planned: ingest_planned(workspace, planned, config, run), plans, workers)
+    yield from mapped(
+        lambda planned: ingest_planned(workspace, planned, config, run), plan_dates(workspace, days, config), workers
+    )
 
 
 def _plan(
@@ -155,42 +164,20 @@ def _ingest_plan(workspace: Workspace, planned: PlannedDate, config: Config, run
         return _kept(workspace, extract_date)
     with ThreadPoolExecutor(1) as pool:
         hashed = pool.submit(delivered_files, plan)
-        summary, written = _write_raw(workspace, extract_date, _landed(workspace, plan, config), config)
+        landed = chain(planned.kept.reports, landed_rows(workspace, plan, config))
+        summary, written = _write_raw(workspace, extract_date, landed, config)
         files = hashed.result()
     _write_unreadable(workspace, summary)
     sources = [one.source for one in files]
-    append_audit(workspace, "ingest", extract_date, run or this_process(), written, sources)
-    hashes = {one.path.parents[1].name: one.sha256 for one in written}
-    write_delivery(workspace, Delivery(extract_date, files, hashes, summary.left_out))
+    append_audit(workspace, "ingest", extract_date, run or this_process(), [*planned.kept.written, *written], sources)
+    delivery = Delivery(extract_date, files, _hashes(written), summary.left_out, _hashes(planned.kept.written))
+    write_delivery(workspace, delivery)
     return summary
 
 
-def _landed(workspace: Workspace, plan: DeliveryPlan, config: Config) -> Iterator[Landed]:
-    """What the sources hand over; names of files that came late begin with the date of their folder."""
-    recalled = recall(workspace, plan.extract_date, config)
-    for folder in plan.folders:
-        late = folder.extract_date != plan.extract_date
-        if late:
-            yield LandingWarning(
-                f"{plan.extract_date}: {len(folder.files)} files came late for {folder.extract_date}; nights before "
-                f"{plan.extract_date} do not know them"
-            )
-        for item in read_landing(replace(folder, recalled=recalled), config):
-            yield _prefixed(item, f"{folder.extract_date}/") if late else item
-
-
-def _prefixed(item: Landed, prefix: str) -> Landed:
-    match item:
-        case RowBatch(table, rows):
-            place = rows.column_names.index("source_file")
-            names = pc.binary_join_element_wise(prefix, rows.column("source_file").cast(pa.string()), "")
-            return RowBatch(table, rows.set_column(place, "source_file", names))
-        case UnreadableFile(source_file, reason):
-            return UnreadableFile(prefix + source_file, reason)
-        case FilesRead(source_files):
-            return FilesRead(tuple(prefix + name for name in source_files))
-        case LeftOut() | LandingWarning():
-            return item
+def _hashes(written: Sequence[WrittenFile]) -> dict[str, str]:
+    """By the name of the table."""
+    return {one.path.parents[1].name: one.sha256 for one in written}
 
 
 def _write_unreadable(workspace: Workspace, summary: IngestSummary) -> None:

@@ -45,9 +45,22 @@ class Workspace:
     def sequences(self, as_of: date) -> Path:
         return self.root / "lake" / "sequences" / f"as_of={as_of.isoformat()}"
 
+    def reference(self, table: str) -> Path:
+        """Rows that joins look up, as they came by their dates."""
+        return self.references / table
+
+    @property
+    def references(self) -> Path:
+        return self.root / "lake" / "reference"
+
     @property
     def predictions(self) -> Path:
         return self.root / "lake" / "predictions"
+
+    @property
+    def backtest(self) -> Path:
+        """Which past nights were scored afterwards."""
+        return self.root / "lake" / "backtest.json"
 
     @property
     def models(self) -> Path:

@@ -4,7 +4,7 @@ import codecs
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def known_timezone(value: str) -> str:
@@ -31,3 +31,10 @@ Quoting = Literal["standard", "none"]
 Delimiter = Annotated[str, Field(min_length=1, max_length=1)]
 TimeUnit = Literal["timestamp", "minutes", "hours", "days"]
 LengthUnit = Literal["minutes", "hours", "days"]
+ReferenceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,60}$")]
+
+
+class Section(BaseModel):
+    """A table of medlstm.toml: keys that it does not know are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -3,10 +3,20 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from medlstm.settings.field_types import Delimiter, Encoding, LengthUnit, Quoting, TimeUnit, Timezone
+from medlstm.settings.field_types import (
+    Delimiter,
+    Encoding,
+    LengthUnit,
+    Quoting,
+    ReferenceName,
+    Section,
+    TimeUnit,
+    Timezone,
+)
+from medlstm.settings.join_section import BetweenSection, JoinSection
 from medlstm.values.missing_texts import NULL_TEXTS
 from medlstm.values.units import why_not_convertible
 
@@ -18,10 +28,6 @@ def _as_masks(value: Any) -> Any:
 # Ages of 90 and above are identifying: what a mask stands for that names no number.
 MASKED_AGE = 90.0
 MaskedAge = Annotated[float, Field(ge=0, le=120)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class KnownAge(Section):
@@ -124,45 +130,14 @@ class TableMapping(Section):
         return units
 
 
-class BetweenSection(Section):
-    """The row's `time` lies at or after `start` and not after `stop` (empty: still going on) of the joined row."""
-
-    time: str
-    start: str
-    stop: str
-
-
-class JoinSection(Section):
-    """Columns of another kind of file in the same folder, known to the mapping as `<name>.<column>`.
-
-    `on` maps columns of this file to columns of the other; of several rows with equal keys the last one counts, with
-    `newest_by` the one whose time in that column is the latest, with `between` the latest begun of those that hold the
-    time. `keep`: the joined rows to look among.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-    pattern: str
-    on: Annotated[dict[str, str], Field(min_length=1)]
-    between: BetweenSection | None = None
-    newest_by: str | None = None
-    keep: dict[str, list[str]] = {}
-    delimiter: Delimiter = ","
-    encoding: Encoding = "utf-8"
-    quoting: Quoting = "standard"
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> "JoinSection":
-        if self.between and self.newest_by:
-            raise ValueError("say one of between and newest_by: each says which of several rows counts")
-        return self
-
-
 class CsvFileMapping(TableMapping):
     """A kind of file in a landing folder, by a pattern of its path, or of a folder's, there; upper and lower case are
     alike. `encoding` as Python names it. `quoting = "none"`: quotes enclose no fields but are characters as any others.
+    `keep_as` is that of every join with the same pattern.
     """
 
     pattern: str
+    keep_as: ReferenceName | None = None
     delimiter: Delimiter = ","
     encoding: Encoding = "utf-8"
     quoting: Quoting = "standard"
@@ -172,6 +147,27 @@ class CsvFileMapping(TableMapping):
 class CsvSource(Section):
     format: Literal["csv"] = "csv"
     files: Annotated[list[CsvFileMapping], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _kept_tables_are_told_apart(self) -> "CsvSource":
+        joins = [with_kept(join, self.files) for mapping in self.files for join in mapping.joins]
+        for mapping in self.files:
+            if mapping.keep_as and not any(join.pattern == mapping.pattern for join in joins):
+                raise ValueError(f"keep_as = {mapping.keep_as!r}: no join has the pattern {mapping.pattern!r}")
+        patterns: dict[str, str] = {}
+        for join in joins:
+            if join.key and not join.keep_as:
+                raise ValueError(f"key of the join {join.name}: belongs to keep_as")
+            if join.keep_as and patterns.setdefault(join.keep_as, join.pattern) != join.pattern:
+                raise ValueError(f"keep_as = {join.keep_as!r}: kept of files of two patterns, one of them "
+                                 f"{join.pattern!r}; give each a name of its own")  # fmt: skip
+        return self
+
+
+def with_kept(join: JoinSection, mappings: list[CsvFileMapping]) -> JoinSection:
+    """The join with the `keep_as` that its pattern's own mapping gives it, if any."""
+    kept = join.keep_as or next((one.keep_as for one in mappings if one.pattern == join.pattern), None)
+    return join.model_copy(update={"keep_as": kept})
 
 
 class Physionet2012Source(Section):

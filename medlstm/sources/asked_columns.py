@@ -26,6 +26,18 @@ class AskedColumns:
     comma_numbers: frozenset[str] = frozenset()
     durations: dict[str, float] = field(default_factory=dict)
 
+    def and_those_of(self, other: "AskedColumns") -> "AskedColumns":
+        """What both ask of a file."""
+        required = (self.names - self.optional) | (other.names - other.optional)
+        return AskedColumns(
+            self.names | other.names,
+            self.needed | other.needed,
+            self.identifiers | other.identifiers,
+            (self.optional | other.optional) - required,
+            self.comma_numbers | other.comma_numbers,
+            self.durations | other.durations,
+        )
+
 
 def asked_by_mapping(mapping: CsvFileMapping, config: Config) -> AskedColumns:
     """Of a file of the mapping's own, the keys of its joins included."""

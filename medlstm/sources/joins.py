@@ -48,7 +48,7 @@ def joined_columns(mapping: TableMapping, join: JoinSection) -> set[str]:
     prefix = f"{join.name}."
     used = {name.removeprefix(prefix) for name in named_columns(mapping) if name.startswith(prefix)}
     times = {join.between.start, join.between.stop} if join.between else {join.newest_by} if join.newest_by else set()
-    return used | set(join.on.values()) | set(join.keep) | times
+    return used | set(join.on.values()) | set(join.keep) | set(join.key) | times
 
 
 def make_lookup(

@@ -51,3 +51,14 @@ def _with_columns(batch: Received, texts: dict[str, str | None], asked: AskedCol
             header.append(name)
             columns = columns.append_column(name, pa.repeat(pa.scalar(text, pa.string()), len(batch.numbers)))
     return replace(batch, header=header, columns=columns)
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why a file gave no more rows, without any of its values: parsers quote what they trip over."""
+    if isinstance(error, UnfitFileError):
+        return str(error)
+    if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
+        return "not UTF-8 text; export it as UTF-8"
+    if "straddling" in str(error):
+        return f"a row is longer than {delimited.BLOCK_BYTES >> 20} MB; is a quote never closed?"
+    return f"cannot be read as its name says ({type(error).__name__}); is it complete?"

@@ -34,6 +34,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from medlstm.lake.files import Workspace
 from medlstm.lake.schemas import UNPARSED
 
 TableName = Literal["stays", "observations"]
@@ -56,13 +57,23 @@ class Recalled:
 
 
 @dataclass(frozen=True)
+class KnownRows:
+    """The kept rows of reference tables, as of an extract date, its own included."""
+
+    workspace: Workspace
+    as_of: date
+
+
+@dataclass(frozen=True)
 class LandingFolder:
-    """One date's delivery: `files` are absolute, sorted, and all lie below `folder`."""
+    """One date's delivery: `files` are absolute, sorted, and all lie below `folder`; `known` is what joins may look up
+    of other dates."""
 
     folder: Path
     extract_date: date
     files: tuple[Path, ...]
     recalled: Recalled | None = None
+    known: KnownRows | None = None
 
     def name(self, path: Path) -> str:
         """The file's name for people and for `source_file`."""

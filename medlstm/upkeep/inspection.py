@@ -23,7 +23,7 @@ _COMPARED = {"stays": ("patient_id", "admitted_at", "discharged_at", "died"), "o
 
 @dataclass(frozen=True)
 class Partition:
-    """One file of the lake: `layer` raw, admitted, quarantine or predictions."""
+    """One file of the lake: `layer` raw, admitted, quarantine, reference or predictions."""
 
     layer: str
     table: str
@@ -81,6 +81,8 @@ def table_folders(workspace: Workspace) -> Iterator[tuple[str, str, Path, str]]:
         yield "admitted", table, workspace.admitted(table), "extract_date"
     for table in (*TABLES, "files"):
         yield "quarantine", table, workspace.quarantine(table), "extract_date"
+    for folder in sorted(workspace.references.iterdir()) if workspace.references.is_dir() else ():
+        yield "reference", folder.name, folder, "extract_date"
     yield "predictions", "predictions", workspace.predictions, "as_of"
 
 
@@ -194,6 +196,8 @@ def _expected(layer: str, table: str, config: Config) -> pa.Schema:
         return OBSERVATIONS_SCHEMA
     if layer == "predictions":
         return PREDICTIONS_SCHEMA
+    if layer == "reference":
+        return pa.schema([("source_file", pa.string()), ("source_row", pa.int64())])
     if table == "files":
         return pa.schema([("source_file", pa.string()), ("reason", pa.string())])
     marks = [("rule", pa.string()), ("reason", pa.string())] if layer == "quarantine" else []

@@ -27,8 +27,15 @@ CONFIG = parse_config(
     {
         "source": {
             "format": "csv",
-            "files": [{"pattern": "stays*", "table": "stays"}, {"pattern": "labs*", "table": "observations"}],
-        }
+            "files": [
+                {
+                    "pattern": "stays*", "table": "stays", "columns": {"ward": "rooms.ward"},
+                    "joins": [{"name": "rooms", "pattern": "rooms*", "on": {"room": "room"}, "keep_as": "rooms"}],
+                },
+                {"pattern": "labs*", "table": "observations"},
+            ],
+        },
+        "features": {"categorical": ["ward"]},
     },
     {},
     "kill",
@@ -39,8 +46,10 @@ def write_landing(root: Path) -> None:
     for day in DAYS:
         folder = root / "landing" / day.isoformat()
         folder.mkdir(parents=True)
-        stays = [f"s{index},p{index},{day}T0{index % 10}:00:00" for index in range(50)]
-        (folder / "stays.csv").write_text("\n".join(["stay_id,patient_id,admitted_at", *stays]) + "\n")
+        stays = [f"s{index},p{index},{day}T0{index % 10}:00:00,{index % 3}" for index in range(50)]
+        (folder / "stays.csv").write_text("\n".join(["stay_id,patient_id,admitted_at,room", *stays]) + "\n")
+        if day == DAYS[0]:
+            (folder / "rooms.csv").write_text("room,ward\n0,a\n1,b\n2,c\n")
         for part in range(3):
             rows = [
                 f"s{index % 50},{day}T{index % 24:02}:{index % 60:02}:00,HR,{60 + index % 40 if index % 97 else 'x'}"
@@ -50,7 +59,9 @@ def write_landing(root: Path) -> None:
 
 
 def deliver_corrections(root: Path) -> None:
-    """A file of the newest date changes, and one of the date before, which is closed, so that it comes late."""
+    """A file of the newest date changes, and one of the date before, which is closed, so that it comes late; and the
+    newest date has rows for joins that it did not have."""
+    (root / "landing" / DAYS[1].isoformat() / "rooms.csv").write_text("room,ward\n1,d\n")
     for day, number in ((DAYS[0], 1), (DAYS[1], 0)):
         labs = root / "landing" / day.isoformat() / f"labs{number}.csv"
         changed_ns = labs.stat().st_mtime_ns + 1_000_000_000

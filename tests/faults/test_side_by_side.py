@@ -39,7 +39,7 @@ def test_two_processes_give_the_files_of_one(tmp_path):
     validated = list(validate_dates(one, DAYS, CONFIG))
     summary = build_sequences(one, DAYS[-1], CONFIG, "all")
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        planned = plan_dates(two, DAYS)
+        planned = plan_dates(two, DAYS, CONFIG)
         # The last first: the order does not matter once the dates are planned.
         tasks = [pool.submit(ingest_planned, two, plan, CONFIG) for plan in reversed(planned)]
         assert [task.result() for task in reversed(tasks)] == ingested

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medlstm.errors import ConfigError
-from medlstm.ingest.landing_to_raw import ingest_planned, plan_dates, remember_planned
+from medlstm.ingest.landing_to_raw import ingest_planned, plan_dates
 from medlstm.lake.files import Workspace
 from medlstm.sequences.cohort import load_cohort
 from medlstm.settings.workspace import parse_config
@@ -317,8 +317,7 @@ def test_dates_taken_in_side_by_side_know_the_dates_before_them(folder, tmp_path
     _land(tmp_path, DAY, Patient=[_patient("p1")], Encounter=[_encounter("e1", "p1", BEGIN)])
     _land(tmp_path, NEXT, Encounter=[_part("e2", "e1", BEGIN, ward="surgery")])
     place = Workspace(tmp_path)
-    plans = plan_dates(place, [DAY, NEXT])
-    remember_planned(place, plans, _config())
+    plans = plan_dates(place, [DAY, NEXT], _config())
     for one in reversed(plans):
         ingest_planned(place, one, _config())
     assert _stays(tmp_path, NEXT, "age", "ward") == {"e1": ("65", "surgery")}

@@ -65,8 +65,16 @@ class NightSummary:
     nothing: NothingScored | None = None
 
 
+@dataclass(frozen=True)
+class TakenIn:
+    """What a night took in, and what its contracts said."""
+
+    ingested: tuple[IngestSummary, ...]
+    outcome: ValidationOutcome
+
+
 @dataclass
-class _Night:
+class RunningNight:
     """What a running night gathers: what needs a person, what else is odd, seconds by step."""
 
     urgent: list[str] = field(default_factory=list)
@@ -106,10 +114,12 @@ def nightly(workspace: str, as_of: date | None = None) -> NightSummary:
     date does not end.
     """
     with held_date(workspace, as_of) as day:
-        return _run_night(Workspace(Path(workspace)), day, _Night())
+        place, night = Workspace(Path(workspace)), RunningNight()
+        return finish(place, day, night, take_in(place, day, night))
 
 
-def _run_night(place: Workspace, day: date, night: _Night) -> NightSummary:
+def take_in(place: Workspace, day: date, night: RunningNight) -> TakenIn:
+    """Ingest and contracts of a night, and of dates before it that wait."""
     workspace = str(place.root)
     with night.step("ingest"):
         ingested = ingest(workspace, dates_to_ingest(place, day))
@@ -124,6 +134,12 @@ def _run_night(place: Workspace, day: date, night: _Night) -> NightSummary:
     night.warn(outcome.stopped)
     night.note(odd for summary in outcome.summaries for odd in summary.warnings)
     publish_contracts(outcome.summaries)
+    return TakenIn(tuple(ingested), outcome)
+
+
+def finish(place: Workspace, day: date, night: RunningNight, taken_in: TakenIn) -> NightSummary:
+    """What follows: sequences, a training if one is due, scores, the page."""
+    workspace = str(place.root)
     night.warn(_lost_models(place, day))
     config = load_config(place.root)
     due = training_due(place, day, config.training.retrain_every_days)
@@ -144,7 +160,7 @@ def _run_night(place: Workspace, day: date, night: _Night) -> NightSummary:
         page = report(workspace, day, "warning" if warnings else "done", warnings)
     publish_night(page)
     _require_use(place, page)
-    return _summary(place, page, outcome, ingested, training, scored, night)
+    return _summary(place, page, taken_in, training, scored, night)
 
 
 def _require_use(place: Workspace, page: NightReport) -> None:
@@ -191,7 +207,7 @@ def _lost_models(place: Workspace, day: date) -> list[str]:
             "categories; not used, and trained anew (a night before that training has no model: retrain as of it)"]
 
 
-def _train(workspace: str, day: date, night: _Night) -> TrainSummary | None:
+def _train(workspace: str, day: date, night: RunningNight) -> TrainSummary | None:
     """Train, or say why not: a failure must not keep the champion from scoring."""
     state = train(workspace, day, return_state=True)
     if not state.is_completed():
@@ -205,7 +221,7 @@ def _train(workspace: str, day: date, night: _Night) -> TrainSummary | None:
     return summary
 
 
-def _score(workspace: str, place: Workspace, day: date, night: _Night) -> int:
+def _score(workspace: str, place: Workspace, day: date, night: RunningNight) -> int:
     if champion(place, day) is None:
         night.warn(["no model yet, so no stay was scored"])
         return 0
@@ -220,18 +236,19 @@ def _score(workspace: str, place: Workspace, day: date, night: _Night) -> int:
 def _summary(
     place: Workspace,
     page: NightReport,
-    outcome: ValidationOutcome,
-    ingested: list[IngestSummary],
+    taken_in: TakenIn,
     training: TrainSummary | None,
     scored: int,
-    night: _Night,
+    night: RunningNight,
 ) -> NightSummary:
     return NightSummary(
         as_of=page.as_of,
         status=page.status,
-        extract_dates=len(outcome.summaries),
-        tables=_total_counts(outcome),
-        unreadable_files=len({(one.extract_date, file.source_file) for one in ingested for file in one.unreadable}),
+        extract_dates=len(taken_in.outcome.summaries),
+        tables=total_counts(taken_in.outcome),
+        unreadable_files=len(
+            {(one.extract_date, file.source_file) for one in taken_in.ingested for file in one.unreadable}
+        ),
         scored=scored,
         model_version=page.model.version if page.model else None,
         stale=page.model.stale if page.model else None,
@@ -248,7 +265,7 @@ def _summary(
     )
 
 
-def _total_counts(outcome: ValidationOutcome) -> tuple[TableCounts, ...]:
+def total_counts(outcome: ValidationOutcome) -> tuple[TableCounts, ...]:
     totals: dict[str, list[int]] = {}
     for summary in outcome.summaries:
         for one in summary.reports:

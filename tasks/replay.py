@@ -6,6 +6,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from medlstm.history.replay_workspace import WorkspaceReplay, replay_workspace
 from medlstm.lake.files import Workspace
 from medlstm.onboarding.replay import ReplaySummary, replay_physionet2012
 from medlstm.settings.workspace import load_config
@@ -24,4 +25,13 @@ def replay(workspace: str, sources: list[str], outcomes: list[str], start: date,
         days,
         load_config(place.root),
         lambda done, total: report_progress("replay", done, total),
+    )
+
+
+@task(name="replay_workspace", cache_policy=NO_CACHE)
+def replay_own(workspace: str, sources: list[str], start: date, days: int) -> WorkspaceReplay:
+    """The same from files of the workspace's own source, at the times that they tell."""
+    place = Workspace(Path(workspace))
+    return replay_workspace(
+        place, sources, start, days, load_config(place.root), lambda done, total: report_progress("replay", done, total)
     )

@@ -5,19 +5,20 @@ The flows are imported within each command: Prefect takes seconds to import, and
 
 import os
 import sys
-from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from flows.command_line.history import bootstrap
 from flows.command_line.inspection import inspect
 from flows.command_line.lake import export, lake, quarantine
-from flows.command_line.options import AsOfOption, JsonOption, WorkspaceOption, date_of, print_json, root_of
-from flows.command_line.printing import printable, terminal
+from flows.command_line.options import AsOfOption, JsonOption, WorkspaceOption, date_of, root_of
+from flows.command_line.printing import printable
+from flows.command_line.running import run_flow
 from medlstm.errors import ConfigError, ContractStopped, MedlstmError
 from medlstm.lake.files import write_text
 from medlstm.settings.workspace import CONFIG_NAME, parse_date
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.add_typer(lake, name="lake")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(export, name="export")
+app.command()(bootstrap)
 
 
 class Example(StrEnum):
@@ -58,6 +60,7 @@ class Example(StrEnum):
 
 class HistoricalSource(StrEnum):
     physionet2012 = "physionet2012"
+    workspace = "workspace"
 
 
 def main() -> None:
@@ -107,7 +110,7 @@ def nightly(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_js
     """Run a night: ingest, validate, preprocess, train if due, score, report."""
     from flows.nightly import nightly as flow
 
-    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
+    run_flow(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -115,7 +118,7 @@ def ingest(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_jso
     """Take the landing folder of a date in."""
     from flows.ingest import ingest as flow
 
-    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
+    run_flow(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -123,7 +126,7 @@ def validate(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_j
     """Hold the ingested rows against the contracts."""
     from flows.validate import validate as flow
 
-    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
+    run_flow(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -131,7 +134,7 @@ def preprocess(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as
     """Build the sequences of all stays known at a date."""
     from flows.preprocess import preprocess as flow
 
-    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
+    run_flow(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -139,7 +142,7 @@ def train(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json
     """Train on the sequences of a date, and let the gate decide."""
     from flows.train import train as flow
 
-    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
+    run_flow(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -147,7 +150,7 @@ def score(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_json
     """Score the open stays of a date."""
     from flows.score import score as flow
 
-    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
+    run_flow(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -155,7 +158,7 @@ def report(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, as_jso
     """Write the page of a night again."""
     from flows.report import report as flow
 
-    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
+    run_flow(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -169,7 +172,7 @@ def compare(
     from flows.compare import compare as flow
 
     names = None if models is None else [name.strip() for name in models.split(",")]
-    _run(lambda: flow(root_of(workspace), date_of(as_of), names), as_json)
+    run_flow(lambda: flow(root_of(workspace), date_of(as_of), names), as_json)
 
 
 @app.command()
@@ -184,7 +187,7 @@ def explain(
         raise ConfigError("name what to explain: --gates")
     from flows.explain import explain as flow
 
-    _run(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
+    run_flow(lambda: flow(root_of(workspace), date_of(as_of)), as_json)
 
 
 @app.command()
@@ -197,31 +200,39 @@ def backfill(
     """Run past nights again, oldest first; exit status 1 if any of them failed."""
     from flows.backfill import backfill as flow
 
-    summary = _run(lambda: flow(root_of(workspace), parse_date(start), parse_date(end)), as_json)
+    summary = run_flow(lambda: flow(root_of(workspace), parse_date(start), parse_date(end)), as_json)
     if summary.failed:
         raise typer.Exit(FAILED)
 
 
 @app.command()
 def replay(
-    source: Annotated[HistoricalSource, typer.Argument(help="The kind of data set.")],
-    files: Annotated[list[Path], typer.Argument(help="Its folders or archives.")],
-    outcomes: Annotated[list[Path], typer.Option(help="Its outcomes files.")],
+    source: Annotated[HistoricalSource, typer.Argument(help="A data set, or workspace: files of its own source.")],
     start: Annotated[str, typer.Option(help="First date.")],
     days: Annotated[int, typer.Option(min=1, max=3650, help="Number of dates.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Its folders, files or archives.")] = None,
+    more: Annotated[list[Path] | None, typer.Option("--from", help="The same; may be repeated.")] = None,
+    outcomes: Annotated[list[Path] | None, typer.Option(help="Outcomes files of physionet2012.")] = None,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Turn a historical data set into dated landing drops; makes the workspace if there is none."""
-    from flows.replay import replay as flow
+    """Turn historical data into dated landing drops; makes the workspace of a data set if there is none."""
+    from flows import replay as flows
 
+    files, outcomes = [*(files or []), *(more or [])], outcomes or []
+    if not files or (source is HistoricalSource.physionet2012 and not outcomes):
+        raise ConfigError("name the files to replay, and for physionet2012 its --outcomes")
+    if source is HistoricalSource.workspace:
+        own = [str(path) for path in files]
+        run_flow(lambda: flows.replay_workspace(root_of(workspace), own, parse_date(start), days), as_json)
+        return
     missing = [path for path in (*files, *outcomes) if not path.exists()]
     if missing:
         raise ConfigError(f"{missing[0]}: no such file or folder")
     if not (workspace / CONFIG_NAME).exists():
         _write_template(workspace, Example(source.value))
     paths, tables = [str(path.resolve()) for path in files], [str(path.resolve()) for path in outcomes]
-    _run(lambda: flow(root_of(workspace), paths, tables, parse_date(start), days), as_json)
+    run_flow(lambda: flows.replay(root_of(workspace), paths, tables, parse_date(start), days), as_json)
 
 
 @app.command()
@@ -235,7 +246,7 @@ def demo(
 
     if not (workspace / CONFIG_NAME).exists():
         _write_template(workspace, Example.demo)
-    _run(lambda: flow(root_of(workspace), DEMO_START, DEMO_DAYS, DEMO_FIRST_NIGHT, seed), as_json)
+    run_flow(lambda: flow(root_of(workspace), DEMO_START, DEMO_DAYS, DEMO_FIRST_NIGHT, seed), as_json)
 
 
 @app.command()
@@ -260,19 +271,6 @@ def serve(
     from flows.command_line.serve import serve_nightly
 
     serve_nightly(Path(root_of(workspace)), host, port)
-
-
-def _run(flow: Callable[[], Any], as_json: bool) -> Any:
-    """Run a flow, tell on standard error how far it is, then print what it returned."""
-    from flows.command_line import summaries
-    from flows.command_line.progress import shown_progress
-
-    with shown_progress():
-        result = flow()
-    summaries.show(result, terminal())
-    if as_json:
-        print_json(result)
-    return result
 
 
 if __name__ == "__main__":

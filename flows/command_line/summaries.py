@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -10,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.backfill import BackfillSummary
+from flows.bootstrap import BootstrapSummary
 from flows.command_line.printing import narrow_table, printable, table, text
 from flows.demo import DemoSummary
 from flows.nightly import NightSummary
+from medlstm.history.replay_workspace import WorkspaceReplay
 from medlstm.ingest.landing_to_raw import IngestSummary, shown_name
 from medlstm.onboarding.replay import ReplaySummary
 from medlstm.registry.nightly_training import TrainSummary
@@ -54,7 +57,9 @@ def _render(result: Any) -> Iterable[RenderableType]:
             return _sequences(result)
         case GateSummary():
             return _gates(result)
-        case ReplaySummary():
+        case BootstrapSummary():
+            return _bootstrap(result)
+        case ReplaySummary() | WorkspaceReplay():
             return [table(("replay", ""), [(name.replace("_", " "), text(value))
                                             for name, value in asdict(result).items()])]  # fmt: skip
         case Comparison():
@@ -104,6 +109,28 @@ def _sequences(summary: SequenceSummary) -> Iterable[RenderableType]:
 def _ledger(ledger: Ledger) -> Table:
     ways = [(words, text(rows)) for words, rows in ledger.shown()]
     return table(("admitted observations", text(ledger.rows)), ways)
+
+
+def _bootstrap(result: BootstrapSummary) -> Iterable[RenderableType]:
+    yield f"{result.as_of}: {result.export.files:,} files of history, {result.export.bytes / 1e6:,.1f} MB, taken in"
+    if result.backtest and result.backtest.nights:
+        first, last = result.backtest.nights[0], result.backtest.nights[-1]
+        yield (f"{len(result.backtest.nights)} nights from {first} to {last} scored afterwards, "
+               f"{result.backtest.predictions:,} predictions")  # fmt: skip
+    elif result.backtest:
+        yield f"no past night was scored: {result.backtest.note}"
+    if result.night:
+        yield from _night(result.night)
+    if result.sequences:
+        rows = [(one.table, text(one.rows_in), text(one.admitted), text(one.quarantined), text(one.exact_duplicates))
+                for one in result.tables]  # fmt: skip
+        yield table(("table", "rows in", "admitted", "quarantined", "exact duplicates"), rows)
+        yield f"{result.sequences.stays:,} stays, {result.sequences.open_stays:,} of them open"
+        yield from _warnings(result.warnings)
+        yield f"next: medlstm nightly --as-of {result.as_of} trains, and scores that night"
+    else:
+        yield (f"next: put the files of {result.as_of + timedelta(days=1)} under landing/, and run medlstm nightly "
+               "for that date")  # fmt: skip
 
 
 def _training_line(summary: TrainSummary) -> str:

@@ -13,7 +13,7 @@ from medlstm.settings.source import CsvSource
 from medlstm.settings.workspace import Config
 from medlstm.sources.csv import kept_rows
 from medlstm.sources.kept_rows import KeptRows
-from medlstm.sources.read_landing import read_landing
+from medlstm.sources.read_landing import read_landing, without_replayed
 from medlstm.sources.source_batch import (
     FilesRead,
     KnownRows,
@@ -46,7 +46,7 @@ def landed_kept_rows(plan: DeliveryPlan, config: Config) -> Iterator[KeptRows | 
         return
     for folder in plan.folders:
         prefix = _prefix(plan, folder)
-        for item in kept_rows(folder, config):
+        for item in kept_rows(without_replayed(folder), config):
             if isinstance(item, KeptRows):
                 yield KeptRows(item.name, _with_prefix(item.rows, prefix))
             else:

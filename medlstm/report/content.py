@@ -113,7 +113,8 @@ class NightReport:
     `pairs` are (predicted, actual) remaining days of stays that have ended, unlabelled;
     `interval_coverage` is the nominal share (0.9); `unreadable_files` are (file, reason). `observations`: what became
     of all that the night may know; `left_out`: what the configuration leaves out of the date's files, in rows.
-    `nothing` is there where nobody was scored; `stays_without_upper_bound` counts scored ones.
+    `nothing` is there where nobody was scored; `stays_without_upper_bound` counts scored ones, and `backtested_nights`
+    those of `nights` that were scored afterwards.
     """
 
     hospital_timezone: str
@@ -138,3 +139,4 @@ class NightReport:
     left_out: tuple[tuple[str, int], ...] = ()
     stays_without_upper_bound: int = 0
     nothing: NothingScored | None = None
+    backtested_nights: int = 0

@@ -10,6 +10,7 @@ import pandas as pd
 from medlstm.contracts.raw_to_admitted import read_contract_reports
 from medlstm.evaluation.day_errors import DayErrors
 from medlstm.evaluation.metrics import mean_absolute_error
+from medlstm.history.backtest import backtested_nights
 from medlstm.ingest.delivered_files import read_delivery
 from medlstm.ingest.landing_to_raw import read_unreadable_files
 from medlstm.lake.files import Workspace, partition_file, partitions_until, read_table, write_text
@@ -86,6 +87,7 @@ def gather_report(
         left_out=_left_out(workspace, as_of),
         stays_without_upper_bound=0 if predictions.empty else int(predictions["remaining_los_days_upper"].isna().sum()),
         nothing=nothing,
+        backtested_nights=len({one.as_of for one in ended.nights} & backtested_nights(workspace)),
     )
 
 

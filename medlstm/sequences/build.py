@@ -63,24 +63,34 @@ class ShardCounts:
 
 
 def build_sequences(
-    workspace: Workspace, as_of: date, config: Config, scope: Scope, run: str | None = None
+    workspace: Workspace,
+    as_of: date,
+    config: Config,
+    scope: Scope,
+    run: str | None = None,
+    known_as_of: date | None = None,
 ) -> SequenceSummary:
     """Bin the observations that the night `as_of` may know, and write them as shards under lake/sequences.
 
-    The same as `build_shards` for all shards, then `finish_sequences`.
+    The same as `build_shards` for all shards, then `finish_sequences`. `known_as_of`: see `load_cohort`.
     """
-    counts = build_shards(workspace, as_of, config, scope, range(config.sequences.shards))
-    return finish_sequences(workspace, as_of, config, scope, [counts], run)
+    counts = build_shards(workspace, as_of, config, scope, range(config.sequences.shards), known_as_of)
+    return finish_sequences(workspace, as_of, config, scope, [counts], run, known_as_of)
 
 
 def build_shards(
-    workspace: Workspace, as_of: date, config: Config, scope: Scope, shards: Sequence[int]
+    workspace: Workspace,
+    as_of: date,
+    config: Config,
+    scope: Scope,
+    shards: Sequence[int],
+    known_as_of: date | None = None,
 ) -> ShardCounts:
     """Write some shards (numbers from 0) in one pass over the observations; until `finish_sequences` none is readable.
 
     Shards are independent: several processes may build different ones, and the files are the same as by one.
     """
-    cohort = load_cohort(workspace, as_of, config, scope)
+    cohort = load_cohort(workspace, as_of, config, scope, known_as_of)
     folder = workspace.sequences(as_of)
     variables = _known_variables(workspace, cohort, config)
     stays = _with_steps(cohort.frame, config)
@@ -122,6 +132,7 @@ def finish_sequences(
     scope: Scope,
     counts: Sequence[ShardCounts],
     run: str | None = None,
+    known_as_of: date | None = None,
 ) -> SequenceSummary:
     """Write the ledger, and the manifest that makes the shards of `as_of` readable; `counts` are those of all of them,
     `run` names the run in the audit log.
@@ -129,7 +140,7 @@ def finish_sequences(
     Raises MedlstmError where an observation is unaccounted for, ContractStopped where too many meet no stay.
     """
     variables = list(counts[0].variables)
-    ledger = _ledger(workspace, as_of, counts)
+    ledger = _ledger(workspace, as_of, counts, known_as_of or as_of)
     write_ledger(ledger, workspace, as_of)
     detail = {"scope": scope, "observations": ledger.rows, "kinds": dict(ledger.kinds)}
     append_audit(workspace, "build", as_of, run or this_process(), detail=detail)
@@ -162,9 +173,9 @@ def _silence(as_of: date, config: Config, counts: Sequence[ShardCounts]) -> tupl
     )
 
 
-def _ledger(workspace: Workspace, as_of: date, counts: Sequence[ShardCounts]) -> Ledger:
+def _ledger(workspace: Workspace, as_of: date, counts: Sequence[ShardCounts], known_as_of: date) -> Ledger:
     """What the passes counted, held against the footers of all files that the night may know."""
-    rows = sum(row_count(path) for path in partitions_until(workspace.admitted("observations"), as_of))
+    rows = sum(row_count(path) for path in partitions_until(workspace.admitted("observations"), known_as_of))
     return balanced(rows, [one.observations for one in counts], as_of)
 
 
@@ -192,7 +203,7 @@ def _observation_partitions(workspace: Workspace, cohort: Cohort, config: Config
     early = timedelta(hours=config.sequences.pre_admission_hours)
     first = (cohort.frame["admitted_at"].min() - early).date() - timedelta(days=1)
     folder = workspace.admitted("observations")
-    return [partition_file(folder, day) for day in partition_dates(folder) if first <= day <= cohort.as_of]
+    return [partition_file(folder, day) for day in partition_dates(folder) if first <= day <= cohort.known_as_of]
 
 
 def _read_partitions(
@@ -200,7 +211,7 @@ def _read_partitions(
 ) -> list[Path]:
     """Those that are read: all of them, or where only stays in a bed are built theirs and the newest, of which the
     night has to know what share meets no stay; the others are counted by their footers."""
-    known = partitions_until(workspace.admitted("observations"), cohort.as_of)
+    known = partitions_until(workspace.admitted("observations"), cohort.known_as_of)
     if scope == "all":
         return known
     wanted = {*_observation_partitions(workspace, cohort, config), *known[-config.contracts.volume_dates - 1 :]}

@@ -22,7 +22,7 @@ SPLITS = ("test", "calibration", "validation", "train")
 
 @dataclass(frozen=True)
 class Cohort:
-    """Stays known at the end of `as_of`.
+    """Stays known at the end of `as_of`; in a backtest by rows that came up to `known_as_of`, which is later.
 
     `frame` has one row a stay, sorted by stay_id: stay_id, patient_id, admitted_at, end_at (discharge, or
     the cutoff while open), is_open, duration_hours (admission to end_at), split, and the static features. `others`:
@@ -33,21 +33,30 @@ class Cohort:
     cutoff: datetime
     frame: pd.DataFrame
     others: Mapping[str, str]
+    known_as_of: date
 
 
-def load_cohort(workspace: Workspace, as_of: date, config: Config, scope: Scope = "all") -> Cohort:
-    """The stays that the night `as_of` may know; `scope="open"` keeps only patients still in a bed."""
+def load_cohort(
+    workspace: Workspace, as_of: date, config: Config, scope: Scope = "all", known_as_of: date | None = None
+) -> Cohort:
+    """The stays that the night `as_of` may know; `scope="open"` keeps only patients still in a bed.
+
+    `known_as_of`: for a backtest, the date up to which rows came; what they tell of the time after the night's cutoff
+    is left out.
+    """
     cutoff = config.cutoff_instant(as_of)
-    newest = _newest_stays(workspace, as_of, cutoff, config)
+    newest = _newest_stays(workspace, known_as_of or as_of, cutoff, config)
     newest = _with_vanished(newest, vanished_stays(read_listings(workspace, as_of, config)), config)
     standing = newest[newest["standing"]].drop(columns=["standing", "taken_back"]).reset_index(drop=True)
     frame = _with_censoring(standing, cutoff)
+    if known_as_of and "died" in frame:
+        frame["died"] = frame["died"].where(~frame["is_open"], None)
     others = _not_standing(newest)
     if scope == "open":
         others |= dict.fromkeys(frame.loc[~frame["is_open"], "stay_id"], "stay_ended")
         frame = frame[frame["is_open"]].reset_index(drop=True)
     frame["split"] = assign_splits(frame["patient_id"], config)
-    return Cohort(as_of, cutoff, frame, others)
+    return Cohort(as_of, cutoff, frame, others, known_as_of or as_of)
 
 
 def _with_vanished(newest: pd.DataFrame, vanished: dict[str, tuple[date, bool]], config: Config) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -25,11 +26,14 @@ READERS: dict[str, Callable[[LandingFolder, Config], Iterator[Landed]]] = {
 }
 # Sources whose deliveries refer to what earlier ones said, and what they want to remember of each.
 REMEMBERING: dict[str, Callable[[Sequence[LandingFolder], Config], pa.Table]] = {"fhir": fhir.remember}
+# What `medlstm replay workspace` writes, whatever the workspace's source is.
+REPLAYED_FOLDER = "replayed"
 # What `medlstm replay` writes: canonical columns, dated.
 REPLAYED = [
     CsvFileMapping(pattern="stays.parquet", table="stays"),
     CsvFileMapping(pattern="observations.parquet", table="observations"),
 ]
+_OF_REPLAYED_FOLDER = [one.model_copy(update={"pattern": f"{REPLAYED_FOLDER}/{one.pattern}"}) for one in REPLAYED]
 
 
 def list_landing(folder: Path, extract_date: date) -> LandingFolder:
@@ -47,6 +51,21 @@ def read_landing(landing: LandingFolder, config: Config) -> Iterator[Landed]:
     if not landing.files:
         yield LandingWarning(f"{landing.extract_date}: the landing folder is empty")
         return
+    own = without_replayed(landing)
+    if len(own.files) < len(landing.files):
+        replayed = replace(landing, files=tuple(path for path in landing.files if path not in own.files))
+        yield from csv.read_mapped(replayed, _OF_REPLAYED_FOLDER, config)
+    if own.files:
+        yield from _read_own(own, config)
+
+
+def without_replayed(landing: LandingFolder) -> LandingFolder:
+    """The files that the source itself delivered."""
+    names = {one.pattern for one in _OF_REPLAYED_FOLDER}
+    return replace(landing, files=tuple(path for path in landing.files if landing.name(path) not in names))
+
+
+def _read_own(landing: LandingFolder, config: Config) -> Iterator[Landed]:
     if not isinstance(config.source, CsvSource | SqlSource) and _is_replayed(landing):
         yield from csv.read_mapped(landing, REPLAYED, config)
         return

@@ -188,7 +188,7 @@ def test_keep_as_of_a_file_is_that_of_the_joins_with_its_pattern(hospital):
     [
         ([STAYS, LABS | {"keep_as": "labs"}], "no join has the pattern 'labs"),
         ([STAYS, LABS | {"joins": [STAY | {"keep_as": "patients"}]}], "kept of files of two patterns"),
-        ([STAYS | {"joins": [{"name": "p", "pattern": "p*", "on": {"PATIENT": "Id"}, "key": ["Id"]}]}], "belongs to keep_as"),
+        ([STAYS | {"joins": [{"name": "p", "pattern": "p*", "on": {"PATIENT": "Id"}, "key": ["Id"]}]}], "key of"),
         ([STAYS | {"joins": [PATIENTS | {"keep_as": "../patients"}]}], "keep_as"),
     ],
 )

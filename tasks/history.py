@@ -1,0 +1,38 @@
+"""History before the first night: an export put in its place, and past nights scored from it."""
+
+import logging
+from datetime import date
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from medlstm.history.backtest import BacktestSummary
+from medlstm.history.backtest import backtest as backtest_nights
+from medlstm.history.place_export import PlacedExport
+from medlstm.history.place_export import place_export as place_files
+from medlstm.lake.files import Workspace
+from medlstm.settings.workspace import load_config
+from tasks.progress import report_progress
+
+logger = logging.getLogger("medlstm.tasks")
+
+
+@task(name="place_export", cache_policy=NO_CACHE)
+def place_export(workspace: str, patterns: list[str], as_of: date) -> PlacedExport:
+    """Put the files of an export into the landing folder of a date."""
+    placed = place_files(Workspace(Path(workspace)), patterns, as_of)
+    logger.info("bootstrap %s: %d files, %d bytes", as_of, placed.files, placed.bytes)
+    return placed
+
+
+@task(name="backtest", cache_policy=NO_CACHE)
+def backtest(workspace: str, as_of: date, days: int) -> BacktestSummary:
+    """Train as of some days before a date, and score nights from then on."""
+    place = Workspace(Path(workspace))
+    summary = backtest_nights(
+        place, as_of, load_config(place.root), days, lambda done, total: report_progress("backtest", done, total)
+    )
+    logger.info("backtest %s: %d nights, %d predictions %s", as_of, len(summary.nights), summary.predictions,
+                summary.note)  # fmt: skip
+    return summary

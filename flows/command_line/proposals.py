@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from flows.command_line.options import print_json
-from flows.command_line.printing import table, text
+from flows.command_line.printing import printable, table, terminal, text
 from medlstm.errors import ConfigError
 from medlstm.ingest.landing_to_raw import shown_name
 from medlstm.onboarding.propose_mapping import inspect_files, landing_names
@@ -36,12 +36,12 @@ def print_trial(files: Sequence[Path], settings: Path | None, as_of: date | None
         config = parse_config(tomllib.loads(content), dict(os.environ), origin)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{origin}: not valid TOML: {error}") from error
-    console = Console()
+    console = terminal()
     trial = try_mapping(landing_names(paths), config, as_of)
     for number, one in enumerate(proposal.questions if proposal else (), start=1):
-        console.print(f"question {number}: {one}", markup=False)
+        console.print(printable(f"question {number}: {one}"))
     for part in _rendered(trial):
-        console.print(part, markup=False)
+        console.print(printable(part) if isinstance(part, str) else part)
     if as_json:
         print_json(trial)
 

@@ -67,8 +67,8 @@ def test_a_comparison_is_read_at_80_columns():
     assert max(map(len, lines)) <= 80
     rows = [line.split() for line in lines if line.strip().startswith("lstm_attention")]
     assert rows == [
-        ["lstm_attention", "12.345", "-0.123", "(-10.234", "to", "+0.012)", "90.1%", "123.45", "1234.5"],
-        ["lstm_attention", "13.456", "1.234", "123.45", "-10.123", "-0.123", "12.34"],
+        ["lstm_attention", "12.345", "-0.123", "(-10.234", "to", "+0.012)", "90.1%", "123.45"],
+        ["lstm_attention", "13.456", "1.234", "123.45", "-10.123", "-0.123", "1234.5", "12.34"],
     ]
 
 

@@ -41,10 +41,12 @@ def landed_rows(workspace: Workspace, plan: DeliveryPlan, config: Config) -> Ite
 
 
 def landed_kept_rows(plan: DeliveryPlan, config: Config) -> Iterator[KeptRows | Landed]:
-    """The rows that joins keep of every folder, and how reading their files went."""
+    """The rows that joins keep of every folder, the later ones last, and how reading their files went: what came late
+    for earlier dates is older than the date's own."""
     if not isinstance(config.source, CsvSource):
         return
-    for folder in plan.folders:
+    own, *late = plan.folders
+    for folder in (*late, own):
         prefix = _prefix(plan, folder)
         for item in kept_rows(without_replayed(folder), config):
             if isinstance(item, KeptRows):

@@ -30,7 +30,7 @@ def _night(**changes):
     values = {
         "as_of": DAY, "status": "warning", "extract_dates": 1, "tables": (), "unreadable_files": 0, "scored": 3,
         "model_version": "v1", "stale": False, "training": None, "group_column": "ward", "groups": GROUPS,
-        "min_group_size": 5, "errors": (NightError(DAY, 2, 7.77, 8.0, 0.9),), "report": "page",
+        "min_group_size": 5, "observations": None, "errors": (NightError(DAY, 2, 7.77, 8.0, 0.9),), "report": "page",
         "warnings": ("3 rows were left out by keep and drop of [[source.files]]",), "seconds": {},
     }  # fmt: skip
     return NightSummary(**(values | changes))

@@ -22,7 +22,7 @@ demo: install  ## Run a synthetic hospital's nights in ./demo and say where the 
 
 # The longest files first, so that no core waits for the other in the end.
 test: install lint  ## Run the linter, the type checker and every test
-	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile tests/faults tests/acceptance tests/flows tests/unit
+	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/faults tests/acceptance tests/flows tests/unit
 
 test-unit: install  ## Run the tests of the rooms, side by side
 	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile tests/unit

@@ -5,6 +5,7 @@ import shutil
 import tomllib
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from medlstm.settings.workspace import load_config, parse_config
@@ -105,8 +106,8 @@ def test_a_contract_that_stops_the_night_exits_with_three(tutorial, medlstm, pre
     copy = tmp_path / "w"
     shutil.copytree(tutorial[0] / "w", copy)
     table = copy / "landing" / DAY / "medical_data.csv"
-    header, *lines = table.read_text().splitlines()
-    table.write_text("\n".join([header, *(line.replace(",", ",unknown,", 1)[: len(line)] for line in lines)]) + "\n")
+    stays = pd.read_csv(table, dtype=str)
+    stays.assign(los="unknown").to_csv(table, index=False)
     done = medlstm("nightly", "--as-of", DAY, cwd=copy, PREFECT_API_URL=prefect_api)
     assert done.returncode == 3, done.stderr
     assert "above contracts.max_quarantined_share" in done.stderr

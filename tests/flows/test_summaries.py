@@ -40,7 +40,7 @@ def test_brackets_of_warnings_names_and_files_are_printed():
     assert "[[source.files]]" in " ".join(_shown(_night()).split())
     assert "[red]icu[/red]" in _shown(_night())
     unreadable = (UnreadableFile("labs[1].csv", "the column [x] is missing"),)
-    ingested = [IngestSummary(DAY, 0, 0, 0, unreadable, ("see [source]",))]
+    ingested = [IngestSummary(DAY, 0, 0, 0, unreadable, ("see [source]",), {})]
     assert all(text in _shown(ingested) for text in ("labs[#].csv", "the column [x] is missing", "see [source]"))
     failed = BackfillSummary((), ((DAY, "correct [training]"),))
     assert f"{DAY} failed: correct [training]" in _shown(failed)

@@ -6,7 +6,7 @@ import pyarrow as pa
 from medlstm.contracts.raw_chunks import text_names
 from medlstm.contracts.text_column import Column, TextColumn
 from medlstm.contracts.typed_columns import MISSING_TIME, Cast
-from medlstm.lake.file_order import file_order
+from medlstm.lake.file_order import file_places
 
 _LARGE = 1 << 31
 
@@ -27,7 +27,7 @@ def by_provenance(raw: pa.Table) -> pa.Table:
 
 def _file_places(names: pa.DictionaryArray) -> np.ndarray:
     distinct = names.dictionary.to_pylist()
-    places = {name: place for place, name in enumerate(sorted(distinct, key=file_order))}
+    places = file_places(distinct)
     return np.array([*(places[name] for name in distinct), -1])[names.indices.fill_null(-1).to_numpy()]
 
 

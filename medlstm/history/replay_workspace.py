@@ -16,7 +16,7 @@ from medlstm.errors import MedlstmError
 from medlstm.history.place_export import place_export
 from medlstm.ingest.landing_to_raw import ingest_date
 from medlstm.lake.database import connect
-from medlstm.lake.file_order import file_order
+from medlstm.lake.file_order import file_places
 from medlstm.lake.files import StagedTables, Workspace, partition_file, read_table, write_table
 from medlstm.lake.schemas import OBSERVATION_CORE
 from medlstm.settings.workspace import CONFIG_NAME, Config
@@ -128,8 +128,7 @@ def _as_one_export(workspace: Workspace, config: Config) -> Config:
 def _newest_stays(scratch: Workspace, day: date) -> pd.DataFrame:
     """The last version of each stay that was not taken back, sorted by stay_id."""
     rows = read_table(partition_file(scratch.admitted("stays"), day)).to_pandas()
-    places = {name: place for place, name in enumerate(sorted(rows["source_file"].unique(), key=file_order))}
-    rows = rows.assign(file_place=rows["source_file"].map(places))
+    rows = rows.assign(file_place=rows["source_file"].map(file_places(rows["source_file"].unique())))
     rows = rows.sort_values(["stay_id", "file_place", "source_row"]).drop_duplicates("stay_id", keep="last")
     taken_back = rows["retracted"].fillna(False).astype(bool)
     marks = ["retracted", "extract_date", "source_file", "source_row", "file_place"]

@@ -6,6 +6,7 @@ that date's folder, comes before the date's own files.
 """
 
 import re
+from collections.abc import Iterable
 
 _ENDING = r"(\.(csv|tsv|txt|json|jsonl|ndjson|parquet))?(\.(gz|zst))?$"
 _LATE = r"^\d{4}-\d{2}-\d{2}/"
@@ -25,6 +26,11 @@ def file_order(name: str) -> tuple[bool, str, str]:
     stem = re.sub(_ENDING, "", name.lower(), flags=re.ASCII)
     padded = re.sub(r"\d+", lambda found: found.group()[-_DIGITS:].zfill(_DIGITS), stem, flags=re.ASCII)
     return not re.match(_LATE, name), padded, name
+
+
+def file_places(names: Iterable[str]) -> dict[str, int]:
+    """The place of each of some distinct names in that order, from 0."""
+    return {name: place for place, name in enumerate(sorted(names, key=file_order))}
 
 
 def with_file_place(rows_sql: str) -> str:

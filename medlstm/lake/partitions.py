@@ -21,11 +21,17 @@ PARTITION_FOLDER = re.compile(r"^(extract_date|as_of)=(\d{4}-\d{2}-\d{2})$")
 _POSITION = b"medlstm.date_column_position"
 # Rows of the files $paths with their extract_date. DuckDB's own hive_partitioning would take any a=b of the whole path
 # for a column, and a workspace may lie below such folders.
-DATED_ROWS_SQL = r"""
+_DATED_ROWS_SQL = r"""
     select * exclude (partition_path),
-        regexp_extract(partition_path, 'extract_date=(\d{4}-\d{2}-\d{2})/[^/]*$', 1)::date as extract_date
-    from read_parquet($paths, union_by_name = true, hive_partitioning = false, filename = 'partition_path')
+        regexp_extract(partition_path, 'extract_date=(\d{{4}}-\d{{2}}-\d{{2}})/[^/]*$', 1)::date as extract_date
+    from read_parquet(
+        $paths, union_by_name = true, hive_partitioning = false, filename = 'partition_path',
+        file_row_number = {numbered}
+    )
 """
+DATED_ROWS_SQL = _DATED_ROWS_SQL.format(numbered="false")
+# The same with file_row_number, the place of a row in its file.
+NUMBERED_ROWS_SQL = _DATED_ROWS_SQL.format(numbered="true")
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from medlstm.models.fitted_arrays import FittedArrays
 
 # Steps down so many trees for so many rows are made at a time.
 _STEPS_AT_ONCE = 4_000_000
 
 
-class Forest(nn.Module):
+class Forest(FittedArrays):
     """The mean over all trees of the outputs [O] in the leaf that a row falls into.
 
     The nodes of all trees lie one after the other [N]: `feature` and `threshold` of a split, and the nodes `left` (at
@@ -30,23 +32,11 @@ class Forest(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        numbers = ("feature", "left", "right", "root", "row", "levels")
         self.set_arrays(
-            {
-                "feature": torch.zeros(1, dtype=torch.int32),
-                "threshold": torch.zeros(1, dtype=torch.float64),
-                "left": torch.zeros(1, dtype=torch.int32),
-                "right": torch.zeros(1, dtype=torch.int32),
-                "root": torch.zeros(1, dtype=torch.int32),
-                "row": torch.zeros(1, dtype=torch.int32),
-                "value": torch.zeros((1, 1), dtype=torch.float64),
-                "levels": torch.zeros(1, dtype=torch.int32),
-            }
+            {name: torch.zeros(1, dtype=torch.int32) for name in numbers}
+            | {"threshold": torch.zeros(1, dtype=torch.float64), "value": torch.zeros((1, 1), dtype=torch.float64)}
         )
-
-    def set_arrays(self, arrays: dict[str, Tensor]) -> None:
-        """Buffers of these shapes, whatever was there."""
-        for name, array in arrays.items():
-            self.register_buffer(name, array)
 
     def take_over(self, model: Any, columns: np.ndarray) -> None:
         """Copy the trees of a fitted forest of scikit-learn's regressors; its feature i is column `columns[i]` of the
@@ -61,19 +51,20 @@ class Forest(nn.Module):
             below = np.concatenate([begin + getattr(tree, name) for begin, tree in zip(begins, trees, strict=True)])
             return np.where(is_leaf, own, below)
 
-        value = np.concatenate([tree.value[:, :, 0] for tree in trees])
-        arrays = {
-            "feature": columns[np.where(is_leaf, 0, np.concatenate([tree.feature for tree in trees]))],
+        feature, threshold, value = (
+            np.concatenate([getattr(tree, name) for tree in trees]) for name in ("feature", "threshold", "value")
+        )
+        numbers = {
+            "feature": columns[np.where(is_leaf, 0, feature)],
             "left": child("children_left"),
             "right": child("children_right"),
             "root": begins,
             "row": np.where(is_leaf, np.cumsum(is_leaf) - 1, 0),
             "levels": np.arange(max(tree.max_depth for tree in trees)),
         }
-        self.set_arrays({name: torch.from_numpy(array.astype(np.int32)) for name, array in arrays.items()})
-        thresholds = np.concatenate([tree.threshold for tree in trees])
         self.set_arrays(
-            {"threshold": torch.from_numpy(thresholds), "value": torch.from_numpy(value[is_leaf].astype(np.float64))}
+            {name: torch.from_numpy(array.astype(np.int32)) for name, array in numbers.items()}
+            | {"threshold": torch.from_numpy(threshold), "value": torch.from_numpy(value[is_leaf, :, 0])}
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -92,10 +83,3 @@ class Forest(nn.Module):
         for leaf in self.row[node].long().unbind(dim=1):
             total += self.value[leaf]
         return total / len(self.root)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """The number of trees, nodes and outputs is that of the file."""
-        own = dict(self.named_buffers())
-        shapes = {name: state_dict[prefix + name].shape for name in own if prefix + name in state_dict}
-        self.set_arrays({name: own[name].new_empty(shape) for name, shape in shapes.items()})
-        super()._load_from_state_dict(state_dict, prefix, *rest)

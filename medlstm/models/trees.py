@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from medlstm.models.fitted_arrays import FittedArrays
 
 _MOST_LEAVES = 62
 _MIN_KNOWN_SHARE = 0.02
@@ -18,7 +20,7 @@ _MIN_KNOWN_SHARE = 0.02
 _LEAVES_AT_ONCE = 2_000_000
 
 
-class BoostedTrees(nn.Module):
+class BoostedTrees(FittedArrays):
     """The raw score of a gradient boosting: a baseline, and per tree the value of the leaf that a row falls into.
 
     Of each tree the splits [trees, splits] (`right_leaves` has the bit of each leaf that a row which goes right may
@@ -35,11 +37,6 @@ class BoostedTrees(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.set_arrays(_arrays([], 0.0))
-
-    def set_arrays(self, arrays: dict[str, Tensor]) -> None:
-        """Buffers of these shapes, whatever was there."""
-        for name, array in arrays.items():
-            self.register_buffer(name, array)
 
     def take_over(self, model: Any, columns: np.ndarray, resolution: float) -> None:
         """Copy the trees of a fitted HistGradientBoosting of one output with numeric features only; its feature i is
@@ -82,13 +79,6 @@ class BoostedTrees(nn.Module):
             goes_left = torch.where(torch.isnan(value), missing_left, value <= threshold) | ~known[:, None]
             reachable &= torch.where(goes_left, -1, self.right_leaves[:, split, None])
         return reachable
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """The number of trees, splits and leaves is that of the file."""
-        own = dict(self.named_buffers())
-        shapes = {name: state_dict[prefix + name].shape for name in own if prefix + name in state_dict}
-        self.set_arrays({name: own[name].new_empty(shape) for name, shape in shapes.items()})
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 class _Tree:

@@ -12,6 +12,11 @@ from medlstm.report.content import NothingScored
 from medlstm.sequences.cohort import Cohort
 from medlstm.settings.workspace import Config
 
+_CORRECT_THE_FILES = (
+    "The section on unreadable files, and lake/quarantine/files, say why: correct them or the mapping, and run the "
+    "night again."
+)
+
 
 def why_nothing(
     workspace: Workspace,
@@ -60,8 +65,7 @@ def _no_stay(
         return NothingScored(
             "input",
             f"no stay is known: {unreadable_files:,} of the night's files could not be read in full",
-            "The section on unreadable files, and lake/quarantine/files, say why: correct them or the mapping, and run "
-            "the night again.",
+            _CORRECT_THE_FILES,
         )
     if _rows(workspace, "stays", as_of):
         return NothingScored(
@@ -83,8 +87,7 @@ def _nobody_in_bed(stays: pd.DataFrame, unreadable_files: int) -> NothingScored:
         return NothingScored(
             "input",
             f"{known}, and {unreadable_files:,} of the night's files could not be read in full",
-            "The section on unreadable files, and lake/quarantine/files, say why: correct them or the mapping, and run "
-            "the night again.",
+            _CORRECT_THE_FILES,
         )
     return NothingScored(
         "empty",

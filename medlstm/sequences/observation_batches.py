@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medlstm.lake.file_order import file_order
+from medlstm.lake.file_order import file_places
 from medlstm.lake.partitions import date_column
 from medlstm.lake.schemas import RETRACTED
 
@@ -88,6 +88,6 @@ def _is_sorted(batch: ObservationBatch) -> bool:
 def _sorted_rows(batch: ObservationBatch, file: pq.ParquetFile, group: int) -> np.ndarray:
     source = file.read_row_group(group, columns=["source_file", "source_row"])
     codes, names = _coded(source.column("source_file"))
-    places = {name: place for place, name in enumerate(sorted(names, key=file_order))}
+    places = file_places(names)
     rank = np.array([*(places[name] for name in names), -1])
     return np.lexsort((source.column("source_row").to_numpy(), rank[codes], batch.time, batch.stay))

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from medlstm.lake.database import connect
 from medlstm.lake.files import partitions_until
+from medlstm.lake.partitions import NUMBERED_ROWS_SQL
 from medlstm.settings.source import CsvSource, JoinSection, TableMapping, with_kept
 from medlstm.settings.workspace import Config
 from medlstm.sources.asked_columns import AskedColumns, asked_by_join
@@ -25,13 +26,6 @@ from medlstm.sources.source_batch import KnownRows
 # A lookup is held whole up to this share of the memory limit; a larger one is asked for the keys of each batch.
 _HELD_SHARE = 1 / 8
 _BYTES_PER_CELL = 64
-_ROWS = r"""
-    select * exclude (partition_path),
-        regexp_extract(partition_path, 'extract_date=(\d{4}-\d{2}-\d{2})/[^/]*$', 1)::date as extract_date
-    from read_parquet(
-        $paths, union_by_name = true, hive_partitioning = false, filename = 'partition_path', file_row_number = true
-    )
-"""
 
 
 @dataclass(frozen=True)
@@ -153,7 +147,7 @@ class KeptLookup:
             f"""
             create temp table newest as
             select {names}, row_number() over (order by extract_date, file_row_number) as place
-            from (select {cells}, extract_date, file_row_number from ({_ROWS}))
+            from (select {cells}, extract_date, file_row_number from ({NUMBERED_ROWS_SQL}))
             where {named}
             qualify row_number() over (partition by {same} order by extract_date desc, file_row_number desc) = 1
             """,

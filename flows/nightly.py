@@ -21,7 +21,7 @@ from medlstm.ingest.landing_to_raw import IngestSummary, dates_to_ingest, shown_
 from medlstm.lake.files import Workspace
 from medlstm.registry.nightly_training import TrainSummary
 from medlstm.registry.promotion import unbeaten
-from medlstm.registry.versions import champion, training_due, unusable_models
+from medlstm.registry.versions import champion, night_scope, training_due, unusable_models
 from medlstm.report.content import GroupForecast, NightError, NightReport, NothingScored, TableCounts
 from medlstm.report.warning_kinds import by_kind
 from medlstm.sequences.build import SequenceSummary
@@ -142,10 +142,11 @@ def finish(place: Workspace, day: date, night: RunningNight, taken_in: TakenIn) 
     workspace = str(place.root)
     night.warn(_lost_models(place, day))
     config = load_config(place.root)
-    due = training_due(place, day, config.training.retrain_every_days)
+    every_days = config.training.retrain_every_days
+    due, scope = training_due(place, day, every_days), night_scope(place, day, every_days)
     try:
         with night.step("preprocess"):
-            built = preprocess(workspace, day, "all" if due else "open")
+            built = preprocess(workspace, day, scope)
     except ContractStopped as error:
         publish_night(report(workspace, day, "stopped", night.said(str(error))))
         raise

@@ -20,6 +20,7 @@ from medlstm.models.ensemble import Ensemble
 from medlstm.models.predict import Predictions, predict
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences.batches import arrange
+from medlstm.sequences.cohort import Scope
 from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel
 from medlstm.training.train_loop import EpochLoss
 
@@ -147,6 +148,13 @@ def training_due(workspace: Workspace, as_of: date, retrain_every_days: int) -> 
     """Whether no training has ended within the last `retrain_every_days` days before `as_of`."""
     records = load_records(workspace, as_of)
     return not records or (as_of - records[-1].trained_as_of).days >= retrain_every_days
+
+
+def night_scope(workspace: Workspace, as_of: date, retrain_every_days: int) -> Scope:
+    """Which stays the night's sequences are built of: all where it trains, and where it has trained, so that a night
+    that is run again builds, counts and shows what it did."""
+    has_trained = any(record.trained_as_of == as_of for record in load_records(workspace, as_of))
+    return "all" if has_trained or training_due(workspace, as_of, retrain_every_days) else "open"
 
 
 def load_network(workspace: Workspace, record: ModelRecord) -> Ensemble:

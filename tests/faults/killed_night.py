@@ -18,7 +18,7 @@ import pyarrow as pa
 from medlstm.lake import schemas
 from medlstm.lake.files import Workspace, partition_file, write_table
 from medlstm.registry.nightly_training import train_night
-from medlstm.registry.versions import training_due
+from medlstm.registry.versions import night_scope, training_due
 from medlstm.report.gather import write_report
 from medlstm.scoring.score_night import score_night
 from medlstm.sequences.build import build_sequences
@@ -64,8 +64,9 @@ def write_admitted(root: Path) -> None:
 
 def run_night(root: Path) -> None:
     place = Workspace(root)
-    due = training_due(place, NIGHT, CONFIG.training.retrain_every_days)
-    build_sequences(place, NIGHT, CONFIG, "all" if due else "open")
+    every_days = CONFIG.training.retrain_every_days
+    due = training_due(place, NIGHT, every_days)
+    build_sequences(place, NIGHT, CONFIG, night_scope(place, NIGHT, every_days))
     if due:
         train_night(place, NIGHT, CONFIG)
     score_night(place, NIGHT, CONFIG)
@@ -73,7 +74,7 @@ def run_night(root: Path) -> None:
 
 
 def results(root: Path) -> dict[str, bytes]:
-    """All but the sequences, which hold the open stays alone where the model was trained before the kill."""
+    """All that is read after the night; its sequences are made anew whenever it is run."""
     kept = [*(root / "lake" / "predictions").rglob("*"), *(root / "models").rglob("*"), *(root / "reports").rglob("*")]
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in kept if path.is_file()}
 

@@ -24,7 +24,7 @@ from medlstm.lake.files import (
 from medlstm.lake.partitions import with_date
 from medlstm.lake.schemas import TABLES, dictionary_schema
 from medlstm.registry.nightly_training import train_night
-from medlstm.registry.versions import training_due
+from medlstm.registry.versions import night_scope, training_due
 from medlstm.scoring.score_night import score_night
 from medlstm.sequences.build import build_sequences
 from medlstm.settings.workspace import load_config
@@ -58,8 +58,9 @@ def take_in(root: Path, night: date) -> Workspace:
 def run_night(root: Path, night: date) -> Workspace:
     """All steps of a night but its page."""
     place, config = take_in(root, night), load_config(root)
-    due = training_due(place, night, config.training.retrain_every_days)
-    build_sequences(place, night, config, "all" if due else "open")
+    every_days = config.training.retrain_every_days
+    due = training_due(place, night, every_days)
+    build_sequences(place, night, config, night_scope(place, night, every_days))
     if due:
         assert train_night(place, night, config).promoted
     score_night(place, night, config)

@@ -12,7 +12,7 @@ from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.lake import schemas as tables
 from medlstm.lake.files import Workspace, partition_file, read_table
 from medlstm.models.predict import predict
-from medlstm.registry.versions import champion, load_network, load_records, save_model, training_due
+from medlstm.registry.versions import champion, load_network, load_records, night_scope, save_model, training_due
 from medlstm.report.comparison import compare_night
 from medlstm.scoring.score_night import score_night, score_stays
 from medlstm.sequences.batches import NightlyPoints, arrange, followed_up, last_points, nightly_points
@@ -246,6 +246,9 @@ def test_training_is_due_by_the_days_since_the_last_one_known_then(trained, tmp_
     assert not training_due(place, START + timedelta(days=6), 7)
     assert training_due(place, START + timedelta(days=7), 7)
     assert training_due(place, START - timedelta(days=1), 7)
+    assert [night_scope(place, START + timedelta(days=days), 7) for days in (-1, 0, 1, 6, 7)] == [
+        "all", "all", "open", "open", "all"
+    ]  # fmt: skip
     assert champion(place, START) is None
     assert [record.trained_as_of for record in load_records(place, START)] == [START]
 

@@ -137,6 +137,11 @@ def failing_rows(frame: pd.DataFrame, expectations: Sequence[SuiteExpectation]) 
 
 def judges_whole_table(expectation: SuiteExpectation) -> bool:
     """Whether the rule is about all rows of a date together, so that a part of them cannot be held against it."""
+    return not _judges_row_by_row(expectation.type)
+
+
+@cache
+def _judges_row_by_row(kind: str) -> bool:
     from great_expectations.exceptions import ExpectationNotFoundError
     from great_expectations.expectations import registry
     from great_expectations.expectations.expectation import (
@@ -146,11 +151,11 @@ def judges_whole_table(expectation: SuiteExpectation) -> bool:
     )
 
     try:
-        kind = registry.get_expectation_impl(expectation.type)
+        expectation = registry.get_expectation_impl(kind)
     except ExpectationNotFoundError as error:
         raise _unknown(error) from error
-    by_row = issubclass(kind, (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation))
-    return not by_row or expectation.type in _ACROSS_ROWS
+    by_row = issubclass(expectation, (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation))
+    return by_row and kind not in _ACROSS_ROWS
 
 
 def _validate(frame: pd.DataFrame, expectations: Sequence[SuiteExpectation]) -> list[Any]:

@@ -1,13 +1,16 @@
 """Kill a run in a process of its own, run it again, and compare what is there with what a whole run leaves."""
 
 import itertools
+import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -73,6 +76,8 @@ class Kills:
         shutil.copytree(start, base / "timed")
         self.seconds, _ = forked(run, base / "timed")
         change(whole)
+        self.changed = base / "changed"
+        shutil.copytree(whole, self.changed)
         forked(run, whole)
         self.expected[True] = results(whole)
         self.found: dict[str, list[str]] = {"different": [], "unsound": [], "left_over": [], "killed": []}
@@ -82,10 +87,7 @@ class Kills:
     ) -> bool:
         """Whether the run was killed before its end."""
         root = self.base / "killed"
-        shutil.copytree(self.start, root)
-        if again:
-            forked(self.run, root)
-            self.change(root)
+        shutil.copytree(self.changed if again else self.start, root)
         _, killed = forked(self.run, root, after_seconds, before_change)
         if killed:
             self.found["killed"].append(name)
@@ -119,3 +121,11 @@ def _unsound(root: Path) -> list[str]:
         except Exception as error:
             found.append(f"{path.relative_to(root)}: {error}")
     return found
+
+
+def found_by(module: str, *arguments: str) -> dict[str, Any]:
+    """What the module of this folder printed last, run in a process of its own."""
+    command = [sys.executable, "-m", f"tests.faults.{module}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -42,7 +42,7 @@ def write_landing(root: Path) -> None:
     template = template.replace("[training]", '[model]\nname = "median"\n\n[training]\nmin_stays = 20')
     root.mkdir(parents=True, exist_ok=True)
     (root / "medlstm.toml").write_text(template, encoding="utf-8")
-    simulate_hospital(root / "landing", START, len(DAYS), 3, timezone="Europe/Berlin", admissions_per_day=10.0)
+    simulate_hospital(root / "landing", START, len(DAYS), 3, timezone="Europe/Berlin", admissions_per_day=4.0)
     labs = root / "landing" / DAYS[1].isoformat() / "observations_labs_torn.csv.gz"
     labs.write_bytes(b"\x1f\x8b broken")
 

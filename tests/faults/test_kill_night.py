@@ -1,10 +1,6 @@
-"""Killed at any instant, a rerun gives byte-identical tables and leaves nothing for readers to trip over.
+"""What follows the contracts, and an upgrade, killed before every single change: a rerun ends in the same files; and
+what a killed run held is free."""
 
-MEDLSTM_KILLS sets how many kills (50), MEDLSTM_KILL_SEED which instants.
-"""
-
-import json
-import os
 import subprocess
 import sys
 import time
@@ -14,22 +10,11 @@ import pytest
 from medlstm.lake.date_lock import DateLocked, date_lock
 from medlstm.lake.files import Workspace
 from tests.faults.killed_chain import DAYS
-
-
-def test_a_rerun_after_sigkill_gives_byte_identical_tables(tmp_path):
-    kills, seed = os.environ.get("MEDLSTM_KILLS", "50"), os.environ.get("MEDLSTM_KILL_SEED", "0")
-    found = _found("killed_chain", str(tmp_path), kills, seed)
-    assert (found["different"], found["unsound"], found["left_over"]) == ([], [], [])
-    assert found["at_random"] >= int(kills) // 2
-    # At least the making of each file and its renaming, in a first run and in a second one.
-    assert found["before_changes"] >= 2 * 2 * found["tables"]
-    # Raw, admitted and quarantined partitions of two tables, rows kept for joins, unreadable files, record and report,
-    # of two dates.
-    assert found["tables"] == 2 * (3 * 2 + 1 + 1 + 1 + 1)
+from tests.faults.killing import found_by
 
 
 def test_a_rest_of_a_night_that_was_killed_ends_in_the_same_model_scores_and_page(tmp_path):
-    found = _found("killed_night", str(tmp_path))
+    found = found_by("killed_night", str(tmp_path))
     assert (found["different"], found["unsound"], found["left_over"]) == ([], [], [])
     # Predictions, weights, record, list of models, page.
     assert found["files"] == 5
@@ -37,19 +22,12 @@ def test_a_rest_of_a_night_that_was_killed_ends_in_the_same_model_scores_and_pag
 
 
 def test_an_upgrade_that_was_killed_is_run_again_and_until_then_the_lake_is_refused(tmp_path):
-    found = _found("killed_upgrade", str(tmp_path))
+    found = found_by("killed_upgrade", str(tmp_path))
     assert (found["different"], found["unsound"], found["left_over"]) == ([], [], [])
     assert found["as_written_today"]
     # Seven tables of two dates; at least the making of each file and its renaming.
     assert found["files"] == 14
     assert found["before_changes"] >= 2 * 14
-
-
-def _found(module, *arguments):
-    command = [sys.executable, "-m", f"tests.faults.{module}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 _HOLD = """

@@ -25,25 +25,22 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.promise import promise
 from benchmarks.results import write
 from medlstm.evaluation import metrics
 from medlstm.lake.files import Workspace, partition_dates, partition_file, read_table
 from medlstm.models.distribution import RemainingStay
-from medlstm.models.predict import predict
 from medlstm.registry.nightly_training import train_night
-from medlstm.registry.versions import ModelRecord, load_network, load_records
+from medlstm.registry.versions import ModelRecord, load_records
 from medlstm.scoring.score_night import score_night
-from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, nightly_points
 from medlstm.sequences.cohort import instant_us
-from medlstm.sequences.stay_sequences import StaySequences, load_sequences, stored_scope
+from medlstm.sequences.stay_sequences import load_sequences, stored_scope
 from medlstm.settings.workspace import Config, load_config
-from medlstm.training.known_points import split_of
 from medlstm.values.instants import epoch_us
 
 START = date(2026, 1, 1)
 HORIZON_HOURS = (24, 48, 72)
 _MICROSECONDS_PER_DAY = 86_400_000_000
-_ELAPSED_ENDS_DAYS = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 28.0)
 _RELIABILITY_BINS = 10
 
 
@@ -242,78 +239,6 @@ def reliability(probability: np.ndarray, happened: np.ndarray) -> list[dict[str,
     ]
 
 
-def promise(
-    workspace: Workspace,
-    config: Config,
-    stored: pd.DataFrame,
-    records: dict[str, ModelRecord],
-    truth: pd.DataFrame,
-) -> dict[str, Any]:
-    """What the scoring models' records promised, weighted by how much each scored, beside what was delivered.
-
-    `ended`: the record's error on test stays that had ended by then, which are short ones. `promised`: open ones
-    counted as the model expected of them. `unselected`: the same test stays at the same nights before the training, but
-    with what became of the open ones later. `same_mix`: that, with its errors by days since admission weighted as the
-    stored predictions are: who is in bed later has been there longer.
-    """
-    models = []
-    for version, rows in stored.groupby("model_version").indices.items():
-        record, scored = records[str(version)], stored.iloc[rows]
-        errors = np.abs(scored["remaining_los_days"] - scored["actual_days"]).to_numpy()
-        models.append(
-            {
-                "version": str(version), "trained_as_of": record.trained_as_of.isoformat(),
-                "predictions": len(rows), "test_stays": record.test.stays,
-                "ended_mae_days": record.test.mae_days, "promised_mae_days": record.test.promised_mae_days,
-                "promised_coverage": record.test.coverage,
-                "delivered_mae_days": float(errors.mean()),
-                **unselected(workspace, config, record, scored, truth),
-            }
-        )
-    weights = [one["predictions"] for one in models]
-
-    def mean(name: str) -> float:
-        return float(np.average([one[name] for one in models], weights=weights))
-
-    names = ("ended_mae_days", "promised_mae_days", "unselected_mae_days", "same_mix_mae_days", "delivered_mae_days")
-    totals = {name: mean(name) for name in names}
-    ratios = {
-        f"delivered_by_{name.removesuffix('_mae_days')}": totals["delivered_mae_days"] / totals[name]
-        for name in names
-        if name != "delivered_mae_days"
-    }
-    return {**totals, **ratios, "models": models}
-
-
-def unselected(
-    workspace: Workspace, config: Config, record: ModelRecord, scored: pd.DataFrame, truth: pd.DataFrame
-) -> dict[str, float]:
-    """The model on its own test stays at all nights up to its training, open stays included: the mean error, and the
-    same with the days since admission of the stored predictions."""
-    test = split_of(load_sequences(workspace.sequences(record.trained_as_of)), "test")
-    points, actual = points_with_truth(test, config, record.trained_as_of, truth)
-    said = predict(load_network(workspace, record), arrange(test, record.spec), points, torch.device("cpu"))
-    errors = np.abs(said.days - actual)
-    band = np.digitize(elapsed_days(test, points), _ELAPSED_ENDS_DAYS)
-    wanted = np.bincount(np.digitize(scored["elapsed_days"], _ELAPSED_ENDS_DAYS), minlength=len(_ELAPSED_ENDS_DAYS) + 1)
-    by_band = [errors[band == one].mean() if (band == one).any() else np.nan for one in range(len(wanted))]
-    known = ~np.isnan(by_band)
-    return {
-        "unselected_mae_days": float(errors.mean()),
-        "same_mix_mae_days": float(np.average(np.array(by_band)[known], weights=wanted[known])),
-        "same_mix_share": float(wanted[known].sum() / wanted.sum()),
-    }
-
-
-def points_with_truth(
-    test: StaySequences, config: Config, as_of: date, truth: pd.DataFrame
-) -> tuple[NightlyPoints, np.ndarray]:
-    """Nightly points of all test stays, and the days that truly remained at each [m]."""
-    points = nightly_points(test, config.cutoff_instant(as_of))
-    los = truth.loc[test.stays["stay_id"], "los_days"].to_numpy()
-    return points, np.maximum(los[points.stay] - elapsed_days(test, points), 0.0)
-
-
 def show(result: dict[str, Any]) -> None:
     """The tables on standard output."""
     columns = ("mae_days", "r2", "coverage", "width_days", *(f"brier_{hours}h" for hours in HORIZON_HOURS))
@@ -326,7 +251,7 @@ def show(result: dict[str, Any]) -> None:
         one = result[f"default_against_{other}"]
         print(f"against {other}: {one['mae_days']:+.3f} days ({one['lower']:+.3f} to {one['upper']:+.3f})")
     given = result["promise"]
-    print("promise: " + ", ".join(f"{name} {value:.3f}" for name, value in given.items() if name != "models"))
+    print("promise: " + ", ".join(f"{name} {np.round(value, 3)}" for name, value in given.items() if name != "models"))
     for one in given["models"]:
         print(
             f"  {one['version']}: {one['predictions']} predictions, {one['test_stays']} test stays, ended "

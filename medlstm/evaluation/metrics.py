@@ -103,14 +103,21 @@ def best_score1_threshold(risk: np.ndarray, happened: np.ndarray) -> float:
 def paired_bootstrap(
     errors: np.ndarray, reference_errors: np.ndarray, group: np.ndarray, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Mean of errors - reference errors (both [m]) and its 95 % bounds; whole groups (stays, patients; [m]) are drawn
-    together. Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, percentile interval."""
+    """Mean of errors - reference errors (both [m]) and its 95 % bounds; see `bootstrapped_mean`."""
     _same_vectors(errors, reference_errors)
-    _same_vectors(errors, group)
-    if len(errors) == 0:
+    return bootstrapped_mean(errors - reference_errors, group, draws, seed)
+
+
+def bootstrapped_mean(
+    values: np.ndarray, group: np.ndarray, draws: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Mean of the values [m] and its 95 % bounds; whole groups (stays, patients; [m]) are drawn together. Source: Efron
+    and Tibshirani, An Introduction to the Bootstrap, 1993, percentile interval."""
+    _same_vectors(values, group)
+    if len(values) == 0:
         return _NAN, _NAN, _NAN
     _, member = np.unique(group, return_inverse=True)
-    total = np.bincount(member, weights=errors - reference_errors)
+    total = np.bincount(member, weights=values)
     size = np.bincount(member)
     generator = np.random.default_rng(seed)
     share = np.full(len(size), 1 / len(size))

@@ -10,7 +10,7 @@ from medlstm.errors import ModelUnavailable
 from medlstm.evaluation.baseline import KaplanMeierBaseline
 from medlstm.evaluation.conformal_intervals import Interval
 from medlstm.evaluation.day_errors import DayErrors
-from medlstm.evaluation.metrics import mean_absolute_error
+from medlstm.evaluation.metrics import bootstrapped_mean, mean_absolute_error
 from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
 from medlstm.models.predict import Predictions, predict
 from medlstm.models.spec import ModelSpec
@@ -35,6 +35,7 @@ class Evaluation:
     with what is predicted and what became of it cut at the time of the training (`Targets.restricted_error`): what
     models are compared by. `promised_mae_days` counts the nights of test stays that are still open too, at the error
     that the model's own distribution expects, given how long they have gone on: what nights to come are promised.
+    `promised_bounds_days` hold it in 95 % of draws of as many test stays: a few long stays weigh as much as hundreds.
     """
 
     stays: int
@@ -44,6 +45,7 @@ class Evaluation:
     coverage: float
     baseline_mae_days: float | None = None
     promised_mae_days: float | None = None
+    promised_bounds_days: tuple[float, float] | None = None
     mae_days_ended_within: tuple[float | None, ...] = ()
     restricted_mae_days: float | None = None
     restricted_median_mae_days: float | None = None
@@ -112,7 +114,7 @@ def evaluate(
     intervals, where the remaining days are known and in groups of the stays; and what is promised, from all points."""
     wanted, elapsed = targets(test, points, spec), elapsed_days(test, points)
     known = is_known(points, test, spec.horizon_days)
-    promised = _promised_mae_days(answers, wanted.days, known)
+    promised, promised_bounds = _promised_mae_days(answers, wanted.days, known, points.stay)
     usual = None
     if baseline is not None:
         usual = within_horizon(baseline.remaining(test.stays.iloc[points.stay], elapsed).median(), spec)
@@ -124,6 +126,7 @@ def evaluate(
     return replace(
         whole,
         promised_mae_days=promised,
+        promised_bounds_days=promised_bounds,
         mae_days_ended_within=_ended_within(errors.absolute, actual),
         restricted_mae_days=float(wanted.restricted_error(answers.days).mean()),
         restricted_median_mae_days=float(wanted.restricted_error(constant).mean()),
@@ -138,13 +141,16 @@ def _ended_within(errors: np.ndarray, actual_days: np.ndarray) -> tuple[float | 
     return tuple(float(errors[inside].mean()) if inside.any() else None for inside in within)
 
 
-def _promised_mae_days(answers: Predictions, so_far: np.ndarray, known: np.ndarray) -> float | None:
-    """From the days [m] that remained, of some points not `known` [m] but so far. None of a model that gives no
-    distribution, which cannot tell what it expects of open stays."""
+def _promised_mae_days(
+    answers: Predictions, so_far: np.ndarray, known: np.ndarray, stay: np.ndarray
+) -> tuple[float, tuple[float, float]] | tuple[None, None]:
+    """From the days [m] that remained, of some points not `known` [m] but so far; with its bounds. None of a model that
+    gives no distribution, which cannot tell what it expects of open stays."""
     if answers.remaining is None:
-        return None
+        return None, None
     expected = answers.remaining.after(so_far).expected_error(answers.days - so_far)
-    return float(np.where(known, np.abs(answers.days - so_far), expected).mean())
+    promised, *bounds = bootstrapped_mean(np.where(known, np.abs(answers.days - so_far), expected), stay)
+    return promised, (bounds[0], bounds[1])
 
 
 def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:

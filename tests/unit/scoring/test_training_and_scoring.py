@@ -51,6 +51,20 @@ def test_model_beats_the_median_by_far_where_the_answer_is_in_the_data(trained):
     assert model.fitted.losses[-1].validation_loss < model.fitted.losses[0].validation_loss
 
 
+def test_the_promises_bounds_are_those_of_test_stays_drawn_anew(trained):
+    _, _, model = trained
+    points, answers, stays = model.test_points, model.test_answers, model.test_stays
+    wanted = targets(stays, points, model.fitted.spec)
+    expected = answers.remaining.after(wanted.days).expected_error(answers.days - wanted.days)
+    is_open = stays.stays["is_open"].to_numpy()[points.stay]
+    errors = np.where(is_open, expected, np.abs(answers.days - wanted.days))
+    assert model.test.promised_mae_days == pytest.approx(errors.mean())
+    generator, by_stay = np.random.default_rng(1), [errors[points.stay == stay] for stay in np.unique(points.stay)]
+    drawn = [np.concatenate([by_stay[one] for one in generator.integers(0, len(by_stay), len(by_stay))]).mean()
+             for _ in range(2000)]  # fmt: skip
+    assert model.test.promised_bounds_days == pytest.approx(tuple(np.quantile(drawn, (0.025, 0.975))), rel=0.03)
+
+
 def test_same_seed_gives_the_same_weights(trained):
     place, _, _ = trained
     config = severity_config(training={"min_stays": 20, "max_epochs": 2})

@@ -271,6 +271,30 @@ def test_encodings_are_named_and_the_proposal_reads_them(tmp_path, name, encodin
         assert raw(tmp_path, "stays", DAY)[0]["ward"] == ward
 
 
+def test_a_file_of_ascii_is_read_as_the_others_are_written_so_that_a_later_umlaut_is(tmp_path):
+    stays, labs = tmp_path / "faelle.csv", tmp_path / "labor.csv"
+    stays.write_bytes("Fall;Patient;Aufnahme;Entlassung;Station\n7;1;27.03.2026 10:00;;Süd\n".encode("latin-1"))
+    head = "Fall;Zeit;Analyt;Ergebnis\n7;27.03.2026 11:30;Natrium;138\n"
+    labs.write_text(head)
+    proposal = inspect_files([stays, labs])
+    assert "# reason: encoding: what was looked at is ASCII, and other files are written in LATIN-1" in proposal.toml
+    landing = tmp_path / "landing" / DAY.isoformat()
+    landing.mkdir(parents=True)
+    shutil.copy(stays, landing)
+    (landing / "labor.csv").write_bytes((head + "7;27.03.2026 12:30;Hämoglobin;12\n").encode("latin-1"))
+    assert take_in(tmp_path, DAY, _config(proposal)).unreadable == ()
+    assert [row["variable"] for row in raw(tmp_path, "observations", DAY)] == ["sodium", "Hämoglobin"]
+
+
+@pytest.mark.parametrize(("letters", "said"), [("utf-8", None), ("utf-16-le", None), ("cp1252", "cp1252")])
+def test_a_file_of_ascii_follows_no_other_that_may_be_read_in_several_ways(tmp_path, letters, said):
+    text = "visit,mrn,admission,discharge,ward\ns1,p1,2026-03-27 10:00,,Süd – 2\n"
+    (tmp_path / "stays.csv").write_bytes(text.encode(letters))
+    (tmp_path / "vitals.csv").write_text("visit,charttime,pulse\ns1,2026-03-27 11:00,80\n")
+    proposal = inspect_files([tmp_path / "stays.csv", tmp_path / "vitals.csv"])
+    assert _block(proposal, "observations").get("encoding") == said
+
+
 def test_values_within_objects_are_found_by_their_last_names(tmp_path):
     stays = [f'{{"encounter": {{"id": "E{n}", "period": {{"start": "2026-03-0{n + 1}T10:00:00Z"}}}}, "location": '
              f'{{"ward": "AB"}}, "subject": {{"reference": "P{n}"}}}}' for n in range(5)]  # fmt: skip

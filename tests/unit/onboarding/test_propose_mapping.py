@@ -295,6 +295,18 @@ def test_a_file_of_ascii_follows_no_other_that_may_be_read_in_several_ways(tmp_p
     assert _block(proposal, "observations").get("encoding") == said
 
 
+def test_a_result_below_the_limit_of_detection_counts_as_the_settings_say(tmp_path):
+    labs = "Fall;Zeit;Analyt;Ergebnis\n7;27.03.2026 11:30;CRP;<5\n7;27.03.2026 12:30;CRP;7,5\n"
+    files = _write(tmp_path, labor__csv=labs, faelle__csv="Fall;Aufnahme;Entlassung\n7;27.03.2026 10:00;\n")
+    proposal = inspect_files(files)
+    (asked,) = [one for one in proposal.questions if "a sign such as <" in one]
+    assert 'value = { "<10" = "5" }' in asked
+    answered = proposal.toml.replace("spellings = { ", 'spellings = { value = { "<5" = "2,5" }, ')
+    _take_in(tmp_path, files)
+    take_in(tmp_path, DAY, parse_config(tomllib.loads(answered), {}, "answered"))
+    assert [row["value"] for row in raw(tmp_path, "observations", DAY)] == ["2.5", "7.5"]
+
+
 def test_values_within_objects_are_found_by_their_last_names(tmp_path):
     stays = [f'{{"encounter": {{"id": "E{n}", "period": {{"start": "2026-03-0{n + 1}T10:00:00Z"}}}}, "location": '
              f'{{"ward": "AB"}}, "subject": {{"reference": "P{n}"}}}}' for n in range(5)]  # fmt: skip

@@ -89,9 +89,9 @@ def stay_by_patient(sheet: Sheet, stays: Sheet, block: Block) -> Joined | None:
     if {"admitted_at", "discharged_at"} <= set(stays.roles):
         between = {"time": sheet.name_of("observed_at"), "start": stays.name_of("admitted_at"),
                    "stop": stays.name_of("discharged_at")}  # fmt: skip
-        doubts.append(Question(Weight.LOOK, "a row belongs to the stay of its patient that holds its time, and rows "
-                                            "of no "
-                               "stay are left over; look at the ledger of --try: is there a column of the stay "
+        doubts.append(Question(Weight.LOOK, "a row belongs to the stay of its patient that holds its time, to the "
+                               "latest-begun of several; rows of no stay are left out, which --try counts, those of "
+                               "unknown patients go to quarantine; is there a column of the stay "
                                "instead?"))  # fmt: skip
         reason = f"stay: no column names the stay, and {share:.1%} of {mine} are in {stays.kind.pattern}"
         return Joined(stays, Join("stay", stays.kind, on, between, keep), columns, reason, tuple(doubts))

@@ -143,6 +143,25 @@ def test_outpatient_encounters_are_left_out_by_their_class_and_results_find_the_
     assert join["between"] == {"time": "result_time", "start": "admission_datetime", "stop": "discharge_datetime"}
     assert "# reason: keep: 50.0% of the rows are inpatient by kind" in proposal.toml
     assert "outpatient encounters" not in proposal.questions[0]
+    assert any("rows of no stay are left out, which --try counts" in one for one in proposal.questions)
+    assert not any("goes on" in one for one in proposal.questions)
+
+
+@pytest.mark.parametrize(("ended", "overlapping"), [("2026-03-04 10:00", 2), ("", 3), ("2026-03-02 10:00", 0)])
+def test_stays_of_one_patient_that_overlap_are_counted_where_results_name_the_patient_alone(
+    tmp_path, ended, overlapping
+):
+    stays = "visit,mrn,admission,discharge,kind\n" + "".join(
+        f"v{n},{mrn},2026-03-{day:02d} 10:00,{end},{kind}\n"
+        for n, (mrn, day, end, kind) in enumerate([
+            ("p1", 1, ended, "Inpatient"), ("p1", 2, "2026-03-02 20:00", "Inpatient"),
+            ("p1", 3, "2026-03-03 20:00", "Inpatient"), ("p1", 4, "2026-03-04 20:00", "Inpatient"),
+            ("p2", 1, "2026-03-09 10:00", "Inpatient"), ("p2", 2, "2026-03-02 12:00", "Outpatient"),
+        ]))  # fmt: skip
+    labs = "mrn,result_time,test,value\np1,2026-03-01 11:00,HR,80\np2,2026-03-02 11:00,HR,81\n"
+    proposal = inspect_files(_write(tmp_path, stays__csv=stays, labs__csv=labs))
+    told = [one for one in proposal.questions if "begin while another one of their patient goes on" in one]
+    assert [one.split(": ")[1].split()[0] for one in told] == ([str(overlapping)] if overlapping else [])
 
 
 def test_a_proposal_that_may_admit_outpatients_says_so_first(tmp_path):

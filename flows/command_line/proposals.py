@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from flows.command_line.options import print_json
-from flows.command_line.printing import printable, table, terminal, text
+from flows.command_line.printing import narrow_table, printable, table, terminal, text
 from medlstm.errors import ConfigError
 from medlstm.ingest.landing_to_raw import shown_name
 from medlstm.onboarding.propose_mapping import inspect_files, landing_names
@@ -70,6 +70,9 @@ def _rendered(trial: Trial) -> Iterable[RenderableType]:
     rows = [(one.table, text(one.rows_in), text(one.admitted), text(one.quarantined), text(one.exact_duplicates))
             for one in trial.reports]  # fmt: skip
     yield table(("table", "rows in", "= admitted", "+ quarantined", "+ duplicates"), rows)
+    left_out = [(what, text(count)) for what, count in sorted(trial.ingest.left_out.items())]
+    if left_out:
+        yield table(("left out by the settings, and not in rows in", "rows"), left_out)
     rules = [(one.table, rule.rule, rule.action, text(rule.rows))
              for one in trial.reports for rule in one.rules if rule.rows]  # fmt: skip
     if rules:
@@ -82,11 +85,14 @@ def _rendered(trial: Trial) -> Iterable[RenderableType]:
                     text_columns=3)  # fmt: skip
     yield (f"A model would see {trial.stays:,} stays, {trial.open_stays:,} of them open; "
            f"{trial.admitted_in_no_stay:,} admitted observations meet no known stay")  # fmt: skip
+    features = [(one.name, f"{one.stays_share:.0%}", text(one.different)) for one in trial.features]
+    if features:
+        yield table(("feature", "stays that have it", "different values"), features)
     seen = [(one.name or "(a name that is not in the settings)",
              f"{one.observations_per_stay:.1f}", f"{one.stays_share:.0%}", f"{one.median_bin_coverage:.0%}")
             for one in trial.variables]  # fmt: skip
     if seen:
-        yield table(("variable", "observations a stay", "stays that have it", "bins with it (median)"), seen)
+        yield narrow_table(("variable", "observations a stay", "stays that have it", "bins with it (median)"), seen)
     yield from (f"warning: {one}" for one in trial.ingest.warnings[:_MAX_WARNINGS])
     if len(trial.ingest.warnings) > _MAX_WARNINGS:
         yield f"… and {len(trial.ingest.warnings) - _MAX_WARNINGS} more warnings"

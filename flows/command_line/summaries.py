@@ -137,7 +137,7 @@ def _training_line(summary: TrainSummary) -> str:
     if summary.version is None:
         return f"{summary.as_of}: not trained: {summary.note}"
     return (f"{summary.as_of}: {summary.version} trained on {summary.training_stays:,} stays "
-            f"({summary.censored_stays:,} still open), {summary.epochs} epochs ({summary.sizes}); "
+            f"({summary.censored_stays:,} still open), {summary.epochs} epochs in all ({summary.sizes}); "
             f"{summary.note}")  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def _record(errors: Sequence[NightError], smallest: int) -> Group:
     ]  # fmt: skip
     heading = ("earlier night", "stays ended since", "MAE, days", "promised", "Kaplan-Meier's", "median's",
                "within bounds")  # fmt: skip
-    listed = table(heading, rows, title="How wrong earlier nights were")
+    listed = narrow_table(heading, rows, title="How wrong earlier nights were")
     whole = earlier_nights(errors, smallest)
     if whole is None:
         return Group(listed)

@@ -1,7 +1,7 @@
 """How the cells of a block's file are written: what the settings say of it, and what may be read in two ways."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from medlstm.onboarding.column_kinds import Column
@@ -11,6 +11,8 @@ from medlstm.settings.source import CsvFileMapping, JoinSection
 
 # Words that mean missing wherever they stand; of others a person is asked.
 _MISSING = {"NULL", "null", "\\N", "NaN", "NA"}
+# Tables of one byte a letter; the first one has the letters of the second, and more.
+_WESTERN = ("cp1252", "latin-1")
 _TIMES = ("admitted_at", "discharged_at", "observed_at", "birth_date")
 
 
@@ -35,6 +37,16 @@ def text_settings(sample: FileSample, section: type[CsvFileMapping] | type[JoinS
     return said
 
 
+def with_encoding_of_others(samples: Sequence[FileSample]) -> list[FileSample]:
+    """Files that hold ASCII alone as the others of their export are written, where those agree on a Western table: a
+    letter such as ü, when it comes, is then read."""
+    told = {one.text.encoding for one in samples if one.form == "delimited" and not one.text.is_ascii}
+    if not told or not told <= set(_WESTERN):
+        return list(samples)
+    encoding = next(one for one in _WESTERN if one in told)
+    return [replace(one, text=replace(one.text, encoding=encoding)) if one.text.is_ascii else one for one in samples]
+
+
 def form_settings(block: Block, day_first: bool | None) -> FormSettings:
     """Of the columns that the block uses; `day_first`: what the unambiguous dates of all files say."""
     sample = block.kind.sample
@@ -55,7 +67,8 @@ def form_settings(block: Block, day_first: bool | None) -> FormSettings:
 
 def _reasons(sample: FileSample, used: Sequence[Column]) -> tuple[str, ...]:
     encoding = sample.text.encoding
-    said = [f"encoding: the file is written in {encoding.upper()}"] if encoding != "utf-8" else []
+    why = "what was looked at is ASCII, and other files are" if sample.text.is_ascii else "the file is"
+    said = [f"encoding: {why} written in {encoding.upper()}"] if encoding != "utf-8" else []
     said += [f"{one.name}: {', '.join(one.null_texts)} stands for missing" for one in used if one.null_texts]
     return tuple(said)
 

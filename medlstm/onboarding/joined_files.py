@@ -4,10 +4,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from medlstm.onboarding.column_kinds import filled
 from medlstm.onboarding.file_kinds import FileKind
 from medlstm.onboarding.file_roles import Sheet
-from medlstm.onboarding.keys_between_files import covered_share, is_unique, referring_columns
+from medlstm.onboarding.keys_between_files import (
+    covered_share,
+    is_unique,
+    key_texts,
+    moments,
+    referring_columns,
+)
 from medlstm.onboarding.proposed_parts import Block, Join, Question, Weight
 from medlstm.onboarding.variable_names import meant_variable
 
@@ -89,16 +97,35 @@ def stay_by_patient(sheet: Sheet, stays: Sheet, block: Block) -> Joined | None:
     if {"admitted_at", "discharged_at"} <= set(stays.roles):
         between = {"time": sheet.name_of("observed_at"), "start": stays.name_of("admitted_at"),
                    "stop": stays.name_of("discharged_at")}  # fmt: skip
-        doubts.append(Question(Weight.LOOK, "a row belongs to the stay of its patient that holds its time, and rows "
-                                            "of no "
-                               "stay are left over; look at the ledger of --try: is there a column of the stay "
+        doubts.append(Question(Weight.LOOK, "a row belongs to the stay of its patient that holds its time, to the "
+                               "latest-begun of several; rows of no stay are left out, which --try counts, those of "
+                               "unknown patients go to quarantine; is there a column of the stay "
                                "instead?"))  # fmt: skip
+        overlapping = _overlapping(stays, keep)
+        if overlapping:
+            doubts.append(Question(Weight.ROWS, f"{overlapping:,} stays of {stays.kind.pattern} begin while another "
+                                   "one of their patient goes on, and results from then on belong to the later-begun; "
+                                   "are both stays, or is one a part of the other?"))  # fmt: skip
         reason = f"stay: no column names the stay, and {share:.1%} of {mine} are in {stays.kind.pattern}"
         return Joined(stays, Join("stay", stays.kind, on, between, keep), columns, reason, tuple(doubts))
     if not is_unique(stays.sample, theirs):
         return None
     reason = f"stay: every patient has one row in {stays.kind.pattern}"
     return Joined(stays, Join("stay", stays.kind, on, keep=keep), columns, reason, tuple(doubts))
+
+
+def _overlapping(stays: Sheet, keep: Mapping[str, list[str]]) -> int:
+    """How many of the stays that are kept begin before an earlier one of the same patient has ended."""
+    sample = stays.sample
+    known = pd.DataFrame({
+        "stay": key_texts(sample, stays.name_of("stay_id")), "patient": key_texts(sample, stays.name_of("patient_id")),
+        "begun": moments(sample, stays.roles["admitted_at"]), "ended": moments(sample, stays.roles["discharged_at"]),
+    })  # fmt: skip
+    for column, words in keep.items():
+        known = known[sample.rows[column].reindex(known.index).str.strip().isin(words)]
+    last = known.dropna(subset=["stay", "patient", "begun"]).drop_duplicates("stay", keep="last").sort_values("begun")
+    until = last["ended"].fillna(pd.Timestamp.max.tz_localize("UTC")).groupby(last["patient"])
+    return int((until.cummax().groupby(last["patient"]).shift() > last["begun"]).sum())
 
 
 def join_name(kind: FileKind) -> str:

@@ -171,8 +171,9 @@ def _value(sheet: Sheet, draft: Draft) -> None:
         draft.ask(Weight.ROWS, f"{words:.1%} of {value.name} are no numbers, and go to quarantine; are they results in "
                   "words?")  # fmt: skip
     if value.comparator_share > 0:
-        draft.ask(Weight.ROWS, f"{value.comparator_share:.1%} of {value.name} have a sign such as < before the number, "
-                  "and go to quarantine; may they be missing?")  # fmt: skip
+        draft.ask(Weight.ROWS, f"about {value.comparator_share:.1%} of {value.name} have a sign such as < before the "
+                  "number, and go to quarantine; may they be missing? Otherwise say in the block's spellings what each "
+                  'counts as, such as value = { "<10" = "5" }')  # fmt: skip
 
 
 def _wide(sheet: Sheet, draft: Draft) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from medlstm.onboarding.choose_tables import Tables, choose_tables
 from medlstm.onboarding.file_kinds import file_kinds
 from medlstm.onboarding.file_roles import Sheet, sheet_of, variable_columns
-from medlstm.onboarding.form_settings import form_settings, is_day_first
+from medlstm.onboarding.form_settings import form_settings, is_day_first, with_encoding_of_others
 from medlstm.onboarding.keys_between_files import is_unique
 from medlstm.onboarding.known_formats import known_format
 from medlstm.onboarding.observations_block import Home, left_out, observations_block
@@ -41,7 +41,7 @@ def inspect_files(paths: Iterable[Path]) -> Proposal:
 def propose(samples: Sequence[FileSample]) -> Proposal:
     """The proposal for files that have been looked at."""
     problems = [Question(Weight.FIRST, f"{one.name} is left out: {one.problem}") for one in samples if one.problem]
-    good = [one for one in samples if not one.problem]
+    good = with_encoding_of_others([one for one in samples if not one.problem])
     known = known_format(good)
     if known:
         left = tuple(one.text for one in problems)

@@ -2,7 +2,7 @@
 
 import io
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -99,7 +99,7 @@ def _sample_delimited(path: Path, name: str) -> FileSample:
         content = stream.read(_SAMPLE_BYTES)
     whole = len(content) < _SAMPLE_BYTES
     text, encoding = decoded(content, whole)
-    form = form_of(text, encoding)
+    form = replace(form_of(text, encoding), is_ascii=encoding == "utf-8" and content.isascii())
     frame = _rows(text, form)
     if frame.columns.empty:
         return FileSample(name, "delimited", problem="it is empty, without a line of column names")

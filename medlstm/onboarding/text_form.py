@@ -17,12 +17,14 @@ _BYTE_ORDER_MARKS = (
 @dataclass(frozen=True)
 class TextForm:
     """`unbalanced_lines`: lines that open a quote and do not close it. `quoting` is "none" where every such line has
-    as many fields as the header when quotes are letters like others."""
+    as many fields as the header when quotes are letters like others. `is_ascii`: no byte that was looked at tells UTF-8
+    from the tables of one byte a letter."""
 
     delimiter: str = ","
     encoding: str = "utf-8"
     quoting: Literal["double", "none"] = "double"
     unbalanced_lines: int = 0
+    is_ascii: bool = False
 
 
 def decoded(content: bytes, whole: bool) -> tuple[str, str]:

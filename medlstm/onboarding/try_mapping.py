@@ -41,6 +41,15 @@ class SeenVariable:
 
 
 @dataclass(frozen=True)
+class SeenFeature:
+    """What a model would see of one feature of stays: the share of stays that have it, and how many values it takes."""
+
+    name: str
+    stays_share: float
+    different: int
+
+
+@dataclass(frozen=True)
 class Trial:
     """`in_bins`: bins with an observation; `admitted_in_no_stay`: admitted observations that meet no known stay."""
 
@@ -53,6 +62,7 @@ class Trial:
     open_stays: int
     admitted_in_no_stay: int
     variables: tuple[SeenVariable, ...]
+    features: tuple[SeenFeature, ...]
 
 
 def try_mapping(files: Mapping[str, Path], config: Config, as_of: date | None = None) -> Trial:
@@ -85,6 +95,7 @@ def _trial(workspace: Workspace, files: Mapping[str, Path], day: date, config: C
         open_stays=int(sequences.stays["is_open"].sum()) if len(sequences) else 0,
         admitted_in_no_stay=sum(outside for _, outside in counts.values()),
         variables=_seen(sequences, counts, _sayable(config)),
+        features=_features(sequences.stays, (*config.features.numeric, *config.features.categorical)),
     )
 
 
@@ -156,6 +167,12 @@ def _sayable(config: Config) -> set[str]:
     named = {name for one in files for name in (*one.variables, *one.spellings.get("variable", {}).values())}
     limits = load_limits(config, Path())
     return {*named, *config.features.variables, *unit_table().units, *limits.by_variable}
+
+
+def _features(stays: pd.DataFrame, names: tuple[str, ...]) -> tuple[SeenFeature, ...]:
+    """Each feature that the settings name, in their order."""
+    return tuple(SeenFeature(name, float(stays[name].notna().mean()) if len(stays) else 0.0, stays[name].nunique())
+                 for name in names)  # fmt: skip
 
 
 def _seen(

@@ -250,9 +250,10 @@ def _wide_observations(received: Received, name: str, mapping: TableMapping) -> 
     """One table per variable: the rows in which it has a value."""
     stay, time = _column(received, mapping, "stay_id"), _time(received, mapping)
     shared = {"stay_id": stay, **time, **_retractions(received, mapping)}
-    spellings = mapping.spellings.get("variable", {})
+    spellings, meant = mapping.spellings.get("variable", {}), mapping.spellings.get("value", {})
     for column in mapping.variables:
         values = _measured(received, column, "a variable", mapping)
+        values = _respelled(values, meant) if meant else values
         seen = pc.is_valid(values)
         present = seen.to_numpy(zero_copy_only=False)
         variable = repeated(spellings.get(column, column), int(present.sum()))

@@ -143,6 +143,25 @@ def test_outpatient_encounters_are_left_out_by_their_class_and_results_find_the_
     assert join["between"] == {"time": "result_time", "start": "admission_datetime", "stop": "discharge_datetime"}
     assert "# reason: keep: 50.0% of the rows are inpatient by kind" in proposal.toml
     assert "outpatient encounters" not in proposal.questions[0]
+    assert any("rows of no stay are left out, which --try counts" in one for one in proposal.questions)
+    assert not any("goes on" in one for one in proposal.questions)
+
+
+@pytest.mark.parametrize(("ended", "overlapping"), [("2026-03-04 10:00", 2), ("", 3), ("2026-03-02 10:00", 0)])
+def test_stays_of_one_patient_that_overlap_are_counted_where_results_name_the_patient_alone(
+    tmp_path, ended, overlapping
+):
+    stays = "visit,mrn,admission,discharge,kind\n" + "".join(
+        f"v{n},{mrn},2026-03-{day:02d} 10:00,{end},{kind}\n"
+        for n, (mrn, day, end, kind) in enumerate([
+            ("p1", 1, ended, "Inpatient"), ("p1", 2, "2026-03-02 20:00", "Inpatient"),
+            ("p1", 3, "2026-03-03 20:00", "Inpatient"), ("p1", 4, "2026-03-04 20:00", "Inpatient"),
+            ("p2", 1, "2026-03-09 10:00", "Inpatient"), ("p2", 2, "2026-03-02 12:00", "Outpatient"),
+        ]))  # fmt: skip
+    labs = "mrn,result_time,test,value\np1,2026-03-01 11:00,HR,80\np2,2026-03-02 11:00,HR,81\n"
+    proposal = inspect_files(_write(tmp_path, stays__csv=stays, labs__csv=labs))
+    told = [one for one in proposal.questions if "begin while another one of their patient goes on" in one]
+    assert [one.split(": ")[1].split()[0] for one in told] == ([str(overlapping)] if overlapping else [])
 
 
 def test_a_proposal_that_may_admit_outpatients_says_so_first(tmp_path):
@@ -269,6 +288,42 @@ def test_encodings_are_named_and_the_proposal_reads_them(tmp_path, name, encodin
         _, landed = _take_in(tmp_path, [tmp_path / name])
         assert (landed.stays, landed.unreadable) == (1, ())
         assert raw(tmp_path, "stays", DAY)[0]["ward"] == ward
+
+
+def test_a_file_of_ascii_is_read_as_the_others_are_written_so_that_a_later_umlaut_is(tmp_path):
+    stays, labs = tmp_path / "faelle.csv", tmp_path / "labor.csv"
+    stays.write_bytes("Fall;Patient;Aufnahme;Entlassung;Station\n7;1;27.03.2026 10:00;;Süd\n".encode("latin-1"))
+    head = "Fall;Zeit;Analyt;Ergebnis\n7;27.03.2026 11:30;Natrium;138\n"
+    labs.write_text(head)
+    proposal = inspect_files([stays, labs])
+    assert "# reason: encoding: what was looked at is ASCII, and other files are written in LATIN-1" in proposal.toml
+    landing = tmp_path / "landing" / DAY.isoformat()
+    landing.mkdir(parents=True)
+    shutil.copy(stays, landing)
+    (landing / "labor.csv").write_bytes((head + "7;27.03.2026 12:30;Hämoglobin;12\n").encode("latin-1"))
+    assert take_in(tmp_path, DAY, _config(proposal)).unreadable == ()
+    assert [row["variable"] for row in raw(tmp_path, "observations", DAY)] == ["sodium", "Hämoglobin"]
+
+
+@pytest.mark.parametrize(("letters", "said"), [("utf-8", None), ("utf-16-le", None), ("cp1252", "cp1252")])
+def test_a_file_of_ascii_follows_no_other_that_may_be_read_in_several_ways(tmp_path, letters, said):
+    text = "visit,mrn,admission,discharge,ward\ns1,p1,2026-03-27 10:00,,Süd – 2\n"
+    (tmp_path / "stays.csv").write_bytes(text.encode(letters))
+    (tmp_path / "vitals.csv").write_text("visit,charttime,pulse\ns1,2026-03-27 11:00,80\n")
+    proposal = inspect_files([tmp_path / "stays.csv", tmp_path / "vitals.csv"])
+    assert _block(proposal, "observations").get("encoding") == said
+
+
+def test_a_result_below_the_limit_of_detection_counts_as_the_settings_say(tmp_path):
+    labs = "Fall;Zeit;Analyt;Ergebnis\n7;27.03.2026 11:30;CRP;<5\n7;27.03.2026 12:30;CRP;7,5\n"
+    files = _write(tmp_path, labor__csv=labs, faelle__csv="Fall;Aufnahme;Entlassung\n7;27.03.2026 10:00;\n")
+    proposal = inspect_files(files)
+    (asked,) = [one for one in proposal.questions if "a sign such as <" in one]
+    assert 'value = { "<10" = "5" }' in asked
+    answered = proposal.toml.replace("spellings = { ", 'spellings = { value = { "<5" = "2,5" }, ')
+    _take_in(tmp_path, files)
+    take_in(tmp_path, DAY, parse_config(tomllib.loads(answered), {}, "answered"))
+    assert [row["value"] for row in raw(tmp_path, "observations", DAY)] == ["2.5", "7.5"]
 
 
 def test_values_within_objects_are_found_by_their_last_names(tmp_path):

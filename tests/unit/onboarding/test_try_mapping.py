@@ -78,6 +78,40 @@ def test_shapes_of_problems_and_what_a_model_would_see_are_counted(tried):
     assert "A model would see 20 stays" in result.stdout
 
 
+def test_what_the_settings_leave_out_is_told_beside_the_ledger(tried):
+    result, files, _ = tried
+    outpatients = sum(",OP," in line for line in files[0].read_text().splitlines())
+    assert json.loads(result.stdout.splitlines()[-1])["ingest"]["left_out"] == {
+        "encounters.csv: by keep and drop": outpatients
+    }
+    (line,) = [one for one in result.stdout.splitlines()[:-1] if "by keep and drop" in one]
+    assert line.split()[-2] == str(outpatients)
+
+
+def test_how_many_stays_have_each_feature_is_told(tried):
+    result, _, _ = tried
+    features = json.loads(result.stdout.splitlines()[-1])["features"]
+    assert features == [{"name": "ward", "stays_share": 1.0, "different": 2}]
+    assert "different values" in result.stdout
+
+
+def test_a_feature_that_few_stays_have_shows_that_its_join_finds_nothing(tmp_path):
+    files = _export(tmp_path)
+    patients = "\n".join(["mrn,sex", *(f"M{number},f" for number in range(0, 30, 2))])
+    files.append(tmp_path / "patients.csv")
+    files[-1].write_text(patients + "\n")
+    result = CliRunner().invoke(app, ["inspect", "--try", "--json", *map(str, files)])
+    features = {one["name"]: one for one in json.loads(result.stdout.splitlines()[-1])["features"]}
+    assert features["gender"] == {"name": "gender", "stays_share": 0.5, "different": 1}
+
+
+def test_the_name_of_a_variable_is_one_word_of_a_terminal_of_80_columns(tmp_path):
+    files = _export(tmp_path)
+    files[1].write_text(files[1].read_text().replace("pulse", "crp"))
+    result = CliRunner().invoke(app, ["inspect", "--try", *map(str, files)], env={"COLUMNS": "80"})
+    assert any(line.startswith("c_reactive_protein ") for line in result.stdout.splitlines())
+
+
 def _inpatients(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines() if ",IP," in line]
 

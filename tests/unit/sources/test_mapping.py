@@ -112,6 +112,21 @@ def test_a_wide_file_of_a_european_ward(folder, tmp_path):
     assert [row["rule"] for row in quarantined(tmp_path, "observations", DAY)] == ["not_a_number"]
 
 
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_a_text_that_is_no_number_counts_as_the_settings_spell_it(folder, tmp_path, layout):
+    name = "variable" if layout == "long" else "crp"
+    (folder / "labs.csv").write_text(f"ENCOUNTER;DATE;{name};VALUE\n" + "".join(
+        f"e1;2026-03-27T1{hour}:00:00Z;{'crp' if layout == 'long' else text};{text}\n"
+        for hour, text in enumerate(("<5", " <5 ", "7,5"), start=1)))  # fmt: skip
+    columns = {"stay_id": "ENCOUNTER", "observed_at": "DATE"}
+    columns |= {"variable": "variable", "value": "VALUE"} if layout == "long" else {}
+    labs = {"pattern": "labs*", "table": "observations", "layout": layout, "columns": columns, "delimiter": ";",
+            "decimal_comma": True, "spellings": {"value": {"<5": "2,5"}}}  # fmt: skip
+    labs |= {"variables": ["crp"]} if layout == "wide" else {}
+    take_in_and_validate(tmp_path, DAY, _config(ENCOUNTERS, labs))
+    assert [row["value"] for row in admitted(tmp_path, "observations", DAY)] == [2.5, 2.5, 7.5]
+
+
 def test_labs_that_name_only_the_patient_find_the_stay_by_its_time(folder, tmp_path):
     (folder / "labs.csv").write_text(
         "PATIENT,DATE,CODE,VALUE\n"

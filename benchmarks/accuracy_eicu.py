@@ -203,7 +203,7 @@ def by_subgroup(table: pd.DataFrame) -> tuple[SubgroupScore, ...]:
 
 def against(table: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
     """Difference of MAE in hours to the reference, and its 95 % bounds over stays; below 0 is better."""
-    errors = [np.abs(one["median"] - one["actual"]).to_numpy() for one in (table, reference)]
+    errors = [(one["median"] - one["actual"]).abs().to_numpy() for one in (table, reference)]
     difference, lower, upper = metrics.paired_bootstrap(errors[0], errors[1], table["stay"].to_numpy())
     return {"mae_hours": difference, "lower": lower, "upper": upper}
 

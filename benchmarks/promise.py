@@ -40,7 +40,7 @@ def promise(
     models = []
     for version, rows in stored.groupby("model_version").indices.items():
         record, scored = records[str(version)], stored.iloc[rows]
-        errors = np.abs(scored["remaining_los_days"] - scored["actual_days"]).to_numpy()
+        errors = (scored["remaining_los_days"] - scored["actual_days"]).abs().to_numpy()
         models.append(
             {
                 "version": str(version), "trained_as_of": record.trained_as_of.isoformat(),

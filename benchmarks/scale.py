@@ -67,7 +67,10 @@ def _minute_text(day: date, minutes: np.ndarray) -> list[str]:
 
 def _stays(days: list[date], admitted: np.ndarray, index: int) -> pa.Table:
     """Those admitted on the date, and those that leave on it, two days after."""
-    ids, patients, starts, ends = [], [], [], []
+    ids: list[str] = []
+    patients: list[str] = []
+    starts: list[str] = []
+    ends: list[str | None] = []
     for begun, ended in ((index, False), (index - 2, True)):
         if begun < 0:
             continue

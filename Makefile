@@ -27,7 +27,7 @@ demo: install  ## Run a synthetic hospital's nights in ./demo and say where the 
 test: install lint  ## Run the linter, the type checker and every test
 	$(VENV)/bin/python -m pytest -q -o tmp_path_retention_policy=failed -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/faults tests/acceptance tests/flows tests/unit
 
-test-unit: install  ## Run the tests of the rooms, side by side
+test-unit: install  ## Run the tests of the rooms, side by side, in some 80 seconds
 	$(VENV)/bin/python -m pytest -q -o tmp_path_retention_policy=failed -n $(WORKERS) --dist loadfile tests/unit
 
 test-flows: install  ## Run the flows on a real Prefect server

@@ -2,7 +2,6 @@
 
 import shutil
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +10,10 @@ from medlstm.ingest.landing_to_raw import ingest_date
 from medlstm.lake.files import Workspace
 from medlstm.sequences.cohort import load_cohort
 from medlstm.settings.workspace import load_config
+from tests.conftest import SHARED_DATA
 from tests.unit.night import admitted, quarantined, raw, take_in_and_validate
 
-CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
+CASES = SHARED_DATA.parent / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="../shared/cases is not here")
 DAY = date(2026, 3, 28)
 

@@ -2,7 +2,6 @@
 
 import shutil
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,9 @@ from medlstm.sequences.build import build_sequences
 from medlstm.sequences.cohort import load_cohort
 from medlstm.sequences.stay_sequences import load_sequences
 from medlstm.settings.workspace import load_config
+from tests.conftest import SHARED_DATA
 
-CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
+CASES = SHARED_DATA.parent / "cases"
 DAY = date(2026, 3, 28)
 HEAD = '[workspace]\ntimezone = "Europe/Berlin"\n[contracts]\nmax_quarantined_share = 1.0\n'
 STAYS = """[[source.files]]

@@ -1,32 +1,6 @@
-from datetime import UTC, date, datetime
-
 import numpy as np
-import pandas as pd
 
-from benchmarks.delivered import Said, discharges, points_with_truth, reliability, scores
-from medlstm.sequences.stay_sequences import StaySequences
-from medlstm.settings.workspace import parse_config
-
-NIGHT = date(2026, 1, 4)
-
-
-def test_the_truth_of_a_night_is_what_the_outcomes_say_also_of_a_stay_that_is_still_open():
-    admitted = pd.Timestamp(datetime(2026, 1, 1, 6, tzinfo=UTC)).as_unit("us")
-    stays = pd.DataFrame({
-        "stay_id": ["a", "b"], "patient_id": ["a", "b"], "admitted_at": [admitted, admitted],
-        "duration_hours": [48.0, 90.0], "is_open": [False, True],
-    })  # fmt: skip
-    sequences = StaySequences(
-        stays, ("x",), 2, False, np.array([24, 45]), np.zeros(2, dtype=int), np.array([0, 1]), np.array([0, 0]),
-        np.zeros((2, 1), dtype=np.float32),
-    )  # fmt: skip
-    truth = pd.DataFrame({"los_days": [2.0, 10.0], "died": [False, True]}, index=["a", "b"])
-    config = parse_config({"source": {"format": "physionet2012"}}, {}, "test")
-    points, actual = points_with_truth(sequences, config, NIGHT, truth)
-    # Admitted at six in the morning: midnights come 18, 42, 66 and 90 hours later.
-    assert list(zip(points.stay.tolist(), (24 * actual).tolist(), strict=True)) == [
-        (0, 30.0), (0, 6.0), (1, 222.0), (1, 198.0), (1, 174.0)
-    ]  # fmt: skip
+from benchmarks.delivered import Said, discharges, reliability, scores
 
 
 def test_scores_by_hand():

@@ -1,3 +1,5 @@
+import shutil
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,16 +15,23 @@ from medlstm.upkeep.inspection import diff_extracts, list_lake, verify_lake
 from tests.unit.test_late_and_corrected import CONFIG, DAYS, _drop, _lab, _stay
 
 
-@pytest.fixture
-def place(tmp_path):
-    workspace = Workspace(tmp_path)
+@pytest.fixture(scope="module")
+def taken_in(tmp_path_factory):
+    root = tmp_path_factory.mktemp("taken_in")
+    workspace = Workspace(root)
     labs = [_lab(DAYS[0], 1, 80) + _lab(DAYS[0], 2, 81) + _lab(DAYS[0], 3, 900) + _lab(DAYS[0], 4, "x"),
             _lab(DAYS[0], 1, 90) + _lab(DAYS[0], 2, 81) + _lab(DAYS[1], 3, 82)]  # fmt: skip
     for day, text in zip(DAYS, labs, strict=False):
         _drop(workspace, day, stays=_stay(DAYS[0], end="" if day == DAYS[0] else f"{day}T01:00:00"), labs=text)
         ingest_date(workspace, day, CONFIG)
         validate_date(workspace, day, CONFIG)
-    return workspace
+    return root
+
+
+@pytest.fixture
+def place(taken_in, tmp_path):
+    """A copy, for a test to damage."""
+    return Workspace(shutil.copytree(taken_in, tmp_path / "copy"))
 
 
 def test_the_lake_is_listed_with_its_rows(place):

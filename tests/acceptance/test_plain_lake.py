@@ -105,7 +105,7 @@ def _plain(value):
 
 
 def test_the_documents_examples_read_the_lake(place, monkeypatch):
-    text = (Path(__file__).resolve().parents[3] / "docs" / "lake_and_contracts.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[2] / "docs" / "lake_and_contracts.md").read_text(encoding="utf-8")
     monkeypatch.chdir(place.root)
     found = {}
     for library, rest in re.findall(r"```python\nimport (\w+)(.*?)```", text, flags=re.DOTALL):

@@ -13,6 +13,7 @@ from medlstm.history.place_export import PlacedExport
 from medlstm.history.place_export import place_export as place_files
 from medlstm.lake.files import Workspace
 from medlstm.settings.workspace import load_config
+from medlstm.training.train_loop import epochs_done
 from tasks.progress import report_progress
 
 logger = logging.getLogger("medlstm.tasks")
@@ -31,8 +32,10 @@ def backtest(workspace: str, as_of: date, days: int) -> BacktestSummary:
     """Train as of some days before a date, and score nights from then on."""
     place = Workspace(Path(workspace))
     summary = backtest_nights(
-        place, as_of, load_config(place.root), days, lambda done, total: report_progress("backtest", done, total)
-    )
+        place, as_of, load_config(place.root), days,
+        on_night=lambda done, total: report_progress("backtest", done, total),
+        on_epoch=lambda loss, sizes: report_progress("backtest's training", *epochs_done(loss, sizes)),
+    )  # fmt: skip
     logger.info("backtest %s: %d nights, %d predictions %s", as_of, len(summary.nights), summary.predictions,
                 summary.note)  # fmt: skip
     return summary

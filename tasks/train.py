@@ -14,7 +14,7 @@ from medlstm.lake.files import Workspace
 from medlstm.registry.nightly_training import TrainSummary, train_night
 from medlstm.settings.workspace import load_config
 from medlstm.training.sizes import Sizes
-from medlstm.training.train_loop import EpochLoss
+from medlstm.training.train_loop import EpochLoss, epochs_done
 from tasks.progress import report_progress
 
 logger = logging.getLogger("medlstm.tasks")
@@ -28,7 +28,7 @@ def train(workspace: str, as_of: date) -> TrainSummary:
     artifact = _start_progress(as_of)
 
     def on_epoch(loss: EpochLoss, sizes: Sizes) -> None:
-        done, total = loss.member * sizes.max_epochs + loss.epoch, sizes.members * sizes.max_epochs
+        done, total = epochs_done(loss, sizes)
         logger.info("train %s: member %d epoch %d, training loss %.4f, validation loss %.4f", as_of, loss.member,
                     loss.epoch, loss.training_loss, loss.validation_loss)  # fmt: skip
         report_progress("train", done, total)

@@ -17,6 +17,7 @@ from medlstm.registry.versions import champion
 from medlstm.scoring.score_night import score_night
 from medlstm.sequences.build import build_sequences
 from medlstm.settings.workspace import Config
+from medlstm.training.train_loop import Progress
 
 _EVERY_DAYS = 2
 
@@ -32,11 +33,17 @@ class BacktestSummary:
 
 
 def backtest(
-    workspace: Workspace, as_of: date, config: Config, days: int, on_night: Callable[[int, int], None] | None = None
+    workspace: Workspace,
+    as_of: date,
+    config: Config,
+    days: int,
+    on_night: Callable[[int, int], None] | None = None,
+    on_epoch: Progress | None = None,
 ) -> BacktestSummary:
     """Train as of `days` before `as_of`, and score every second night from then on to the one before `as_of`, from rows
     that came up to `as_of`; replaces the predictions that an earlier backtest left. A model that there is as of the
-    first night scores, instead of a new one.
+    first night scores, instead of a new one. `on_night(done, nights)` is called after each night, `on_epoch` as in
+    `train_night`.
     """
     nights = [as_of - timedelta(days=back) for back in range(days, 0, -_EVERY_DAYS)]
     scored = 0
@@ -46,7 +53,7 @@ def backtest(
         with date_lock(workspace, "as_of", night):
             build_sequences(workspace, night, config, "all" if done == 0 else "open", known_as_of=as_of)
             if done == 0 and champion(workspace, night) is None:
-                trained = train_night(workspace, night, config)
+                trained = train_night(workspace, night, config, on_epoch)
                 if trained.version is None:
                     return BacktestSummary((), 0, None, f"as of {night}, {trained.note}")
             scored += score_night(workspace, night, config).scored

@@ -44,6 +44,11 @@ class EpochLoss:
 Progress = Callable[[EpochLoss, Sizes], None]
 
 
+def epochs_done(loss: EpochLoss, sizes: Sizes) -> tuple[int, int]:
+    """How many epochs of all members are done after this one, and how many there are at most."""
+    return loss.member * sizes.max_epochs + loss.epoch, sizes.members * sizes.max_epochs
+
+
 class GradientFit:
     """One network's training: its optimiser, its batches and its best weights so far.
 

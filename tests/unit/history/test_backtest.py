@@ -13,6 +13,7 @@ from medlstm.report.page import render_report
 from medlstm.sequences.build import build_sequences
 from medlstm.sequences.cohort import load_cohort
 from medlstm.sequences.stay_sequences import load_sequences
+from medlstm.training.train_loop import epochs_done
 from tests.severity_lake import LAST, START, severity_config, write_days
 
 FIRST = LAST - timedelta(days=8)
@@ -59,8 +60,12 @@ def test_too_little_history_is_said(lake):
 
 
 def test_past_nights_are_scored_from_an_export_and_the_page_says_so(lake):
-    seen = []
-    summary = backtest(lake, LAST, CONFIG, 8, lambda done, total: seen.append((done, total)))
+    seen, epochs = [], []
+    summary = backtest(
+        lake, LAST, CONFIG, 8, lambda done, total: seen.append((done, total)),
+        lambda loss, sizes: epochs.append(epochs_done(loss, sizes)),
+    )  # fmt: skip
+    assert epochs == [(done, CONFIG.training.max_epochs) for done in range(1, len(epochs) + 1)] != []
     assert summary.nights == tuple(FIRST + timedelta(days=offset) for offset in (0, 2, 4, 6))
     assert tuple(partition_dates(lake.predictions)) == summary.nights
     assert backtested_nights(lake) == set(summary.nights)

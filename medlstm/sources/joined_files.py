@@ -7,7 +7,7 @@ import pyarrow as pa
 from medlstm.settings.source import CsvFileMapping, JoinSection, with_kept
 from medlstm.settings.workspace import Config
 from medlstm.sources.asked_columns import AskedColumns, asked_by_join
-from medlstm.sources.joins import Lookup, make_lookup
+from medlstm.sources.joins import Lookup, make_lookup, missing_joined
 from medlstm.sources.kept_rows import KeptLookup
 from medlstm.sources.mapping import Received
 from medlstm.sources.part_folders import matches
@@ -75,10 +75,7 @@ class JoinedFiles:
                 for received in read_columns(path, name, asked, join):
                     missing = sorted(asked.names - set(received.header))
                     if missing:
-                        raise UnfitFileError(
-                            f"the column {missing[0]} (of the join {join.name}) is missing; the file has "
-                            f"{', '.join(received.header)}: correct the file, or joins in [[source.files]]"
-                        )
+                        raise missing_joined(missing[0], join, received.header)
                     if received.unparsed:
                         self._report(LandingWarning(f"{self.landing.extract_date}: {name}: {len(received.unparsed)} "
                                                     "lines do not fit the header and were not joined"))  # fmt: skip

@@ -13,7 +13,7 @@ from medlstm.sources.times import iso_times
 from medlstm.values.days import is_day, last_instants
 from medlstm.values.missing_texts import without_null_texts
 from medlstm.values.parsing import parse_timestamps
-from medlstm.values.text_columns import UnfitFileError
+from medlstm.values.text_columns import UnfitFileError, missing_column
 
 _NEVER = np.iinfo(np.int64).max
 
@@ -80,15 +80,17 @@ def make_lookup(
                   all_keys)  # fmt: skip
 
 
+def missing_joined(name: str, join: JoinSection, header: list[str]) -> UnfitFileError:
+    """The error of a file that lacks a column of the join."""
+    return missing_column(f"{name} (of the join {join.name})", header, "joins in [[source.files]]")
+
+
 def with_joined(received: Received, lookup: Lookup, mapping: TableMapping, timezone: str) -> Joined:
     """The rows with the joined columns as `<name>.<column>`, null where none was found."""
     join = lookup.join
     for name in (*join.on, *([join.between.time] if join.between else [])):
         if name not in received.header:
-            raise UnfitFileError(
-                f"the column {name} (of the join {join.name}) is missing; the file has {', '.join(received.header)}: "
-                "correct the file, or joins in [[source.files]]"
-            )
+            raise missing_joined(name, join, received.header)
     keys = _keys(received.columns, list(join.on), mapping)
     not_kept = np.full(len(keys), bool(join.keep)) & keys.isin(lookup.all_keys).to_numpy()
     if join.between:

@@ -18,7 +18,7 @@ from medlstm.sources.infer_dates import placed_by_extract_date
 from medlstm.sources.source_batch import raw_rows, unparsed_rows
 from medlstm.sources.times import ages, ages_from_year, deaths_in_stay, iso_times
 from medlstm.values.missing_texts import ALSO_NAMES, without_null_texts
-from medlstm.values.text_columns import Text, UnfitFileError, on_distinct, repeated
+from medlstm.values.text_columns import Text, UnfitFileError, missing_column, on_distinct, repeated
 from medlstm.values.units import in_own_units, unit_table
 
 _MINUTES = {"minutes": 1.0, "hours": 60.0, "days": 1440.0}
@@ -96,10 +96,7 @@ def is_one_of(column: Text, texts: Collection[str]) -> pa.Array:
 def received_column(received: Received, name: str, canonical: str) -> pa.ChunkedArray:
     """The column `name`, which stands for `canonical`. Raises UnfitFileError where there is none."""
     if name not in received.header:
-        raise UnfitFileError(
-            f"the column {name} (for {canonical}) is missing; the file has {', '.join(received.header)}: "
-            "correct the file, or columns in [[source.files]]"
-        )
+        raise missing_column(f"{name} (for {canonical})", received.header, "columns in [[source.files]]")
     return received.columns.column(name)
 
 

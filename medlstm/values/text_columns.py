@@ -107,7 +107,12 @@ def on_distinct(texts: Text, change: Callable[[pa.Array], pa.Array]) -> Text:
 def require(name: str, header: list[str], setting: str) -> str:
     """`name`, if the file has that column. Raises UnfitFileError naming the setting to correct."""
     if name not in header:
-        raise UnfitFileError(
-            f"the column {name} is missing; the file has {', '.join(header)}: correct the file, or {setting}"
-        )
+        raise missing_column(name, header, setting)
     return name
+
+
+def missing_column(column: str, header: list[str], setting: str) -> UnfitFileError:
+    """The error that says so. It repeats no name of the header: a file without one begins with a patient's row."""
+    return UnfitFileError(
+        f"the column {column} is missing among the {len(header)} of the file: correct the file, or {setting}"
+    )

@@ -221,6 +221,22 @@ def test_a_join_whose_file_is_missing_or_does_not_fit_says_so_and_the_stays_go_t
 
 
 @pytest.mark.parametrize(
+    ("file", "row"),
+    [
+        ("encounters.csv", "e777,p888,2026-03-27T10:00:00Z,,Muster,IMP"),
+        ("labs.csv", "e777,2026-03-27T11:00:00Z,Muster,90,mg/dL,final"),
+        ("patients.csv", "p888,1944-05-06,Muster,F"),
+    ],
+)
+def test_a_file_without_a_header_is_refused_and_no_name_of_its_first_line_is_repeated(folder, tmp_path, file, row):
+    (folder / file).write_text(f"{row}\n{row}\n")
+    landed = take_in(tmp_path, DAY, _config(ENCOUNTERS, LABS))
+    said = " ".join([*(f"{one.source_file} {one.reason}" for one in landed.unreadable), *landed.warnings])
+    assert f"is missing among the {row.count(',') + 1} of the file" in said
+    assert not [text for text in row.split(",") if text and text in said]
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"units": {"glucose": "furlong"}}, "no conversion of glucose from furlong to mg/dL; known are .*mmol/L"),

@@ -16,6 +16,7 @@ from medlstm.lake.file_order import with_file_place
 from medlstm.lake.files import Workspace, partition_dates, partition_file, sha256_of, table_schema
 from medlstm.lake.schemas import OBSERVATIONS_SCHEMA, PREDICTIONS_SCHEMA, TABLES, raw_schema, stays_schema
 from medlstm.settings.workspace import Config
+from medlstm.sources.source_batch import REMEMBERED_SCHEMA
 
 _KEYS = {"stays": ("stay_id",), "observations": ("stay_id", "observed_at", "variable")}
 _COMPARED = {"stays": ("patient_id", "admitted_at", "discharged_at", "died"), "observations": ("value",)}
@@ -23,7 +24,7 @@ _COMPARED = {"stays": ("patient_id", "admitted_at", "discharged_at", "died"), "o
 
 @dataclass(frozen=True)
 class Partition:
-    """One file of the lake: `layer` raw, admitted, quarantine, reference or predictions."""
+    """One file of the lake: `layer` raw, admitted, quarantine, reference, remembered or predictions."""
 
     layer: str
     table: str
@@ -83,6 +84,8 @@ def table_folders(workspace: Workspace) -> Iterator[tuple[str, str, Path, str]]:
         yield "quarantine", table, workspace.quarantine(table), "extract_date"
     for folder in sorted(workspace.references.iterdir()) if workspace.references.is_dir() else ():
         yield "reference", folder.name, folder, "extract_date"
+    if workspace.remembered.is_dir():
+        yield "remembered", "facts", workspace.remembered, "extract_date"
     yield "predictions", "predictions", workspace.predictions, "as_of"
 
 
@@ -198,6 +201,8 @@ def _expected(layer: str, table: str, config: Config) -> pa.Schema:
         return PREDICTIONS_SCHEMA
     if layer == "reference":
         return pa.schema([("source_file", pa.string()), ("source_row", pa.int64())])
+    if layer == "remembered":
+        return REMEMBERED_SCHEMA
     if table == "files":
         return pa.schema([("source_file", pa.string()), ("reason", pa.string())])
     marks = [("rule", pa.string()), ("reason", pa.string())] if layer == "quarantine" else []

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pyarrow as pa
@@ -11,7 +12,9 @@ from medlstm.errors import MedlstmError
 from medlstm.ingest.landing_to_raw import ingest_date
 from medlstm.lake.audit_log import read_audit
 from medlstm.lake.files import Workspace, partition_file, read_table, write_table
+from medlstm.settings.workspace import parse_config
 from medlstm.upkeep.inspection import diff_extracts, list_lake, verify_lake
+from tests.unit.night import take_in_and_validate
 from tests.unit.test_late_and_corrected import CONFIG, DAYS, _drop, _lab, _stay
 
 
@@ -122,3 +125,22 @@ def test_a_kill_that_kept_a_date_from_its_report_or_its_release_has_the_next_nig
 def test_what_cannot_be_released_is_refused(place, table, rule, message):
     with pytest.raises(MedlstmError, match=message):
         release(place, table, DAYS[0], rule, CONFIG, reopen=True)
+
+
+def test_what_a_source_remembers_is_listed_and_looked_at(tmp_path):
+    config = parse_config({"source": {"format": "fhir"}}, {}, "test")
+    patient = {"resourceType": "Patient", "id": "p1", "gender": "female"}
+    landing = tmp_path / "landing" / DAYS[0].isoformat()
+    landing.mkdir(parents=True)
+    (landing / "Patient.ndjson").write_text(json.dumps(patient) + "\n")
+    take_in_and_validate(tmp_path, DAYS[0], config)
+    workspace = Workspace(tmp_path)
+    (facts,) = [one for one in list_lake(workspace) if one.layer == "remembered"]
+    assert (facts.day, facts.rows) == (DAYS[0], 1)
+    assert verify_lake(workspace, config).problems == ()
+    path = partition_file(workspace.remembered, DAYS[0])
+    write_table(read_table(path).drop_columns(["content"]), path)
+    (problem,) = verify_lake(workspace, config).problems
+    assert (problem.path, problem.problem.split(";")[0]) == (
+        f"lake/remembered/extract_date={DAYS[0]}/part-0.parquet", "the column content is missing"
+    )  # fmt: skip

@@ -73,6 +73,16 @@ def test_nights_that_found_nobody_in_a_bed_were_not_scored(tmp_path):
     assert summary.note == f"nobody was in a bed from {FIRST} to {LAST - timedelta(days=2)}"
 
 
+def test_the_page_of_nobody_shows_the_model_that_would_have_scored(tmp_path):
+    place = _ended_before(tmp_path, 30)
+    version = backtest(place, LAST, CONFIG, 8).model_version
+    report = gather_report(place, LAST, CONFIG, "warning", [])
+    assert (report.nothing.cause, report.model.version, report.model.stale) == ("empty", version, False)
+    page = " ".join(render_report(report).split())
+    assert "It scored nobody this night." in page
+    assert "No model has been trained yet" not in page
+
+
 def test_too_little_history_is_said(lake):
     summary = backtest(lake, LAST, severity_config(training={"min_stays": 5000}), 8)
     assert summary.nights == ()

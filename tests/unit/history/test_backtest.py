@@ -81,6 +81,8 @@ def test_the_page_of_nobody_shows_the_model_that_would_have_scored(tmp_path):
     page = " ".join(render_report(report).split())
     assert "It scored nobody this night." in page
     assert "No model has been trained yet" not in page
+    stopped = gather_report(place, LAST, CONFIG, "stopped", [])
+    assert (stopped.nothing, stopped.model.version) == (None, version)
 
 
 def test_too_little_history_is_said(lake):

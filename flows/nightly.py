@@ -251,8 +251,8 @@ def _summary(
             {(one.extract_date, file.source_file) for one in taken_in.ingested for file in one.unreadable}
         ),
         scored=scored,
-        model_version=page.model.version if page.model else None,
-        stale=page.model.stale if page.model else None,
+        model_version=page.model.version if page.model and page.scored_stays else None,
+        stale=page.model.stale if page.model and page.scored_stays else None,
         training=training,
         group_column=page.group_column,
         groups=page.groups,

@@ -93,8 +93,14 @@ def init(
         raise ConfigError(f"{path}: exists already; edit it, or choose another folder")
     _write_template(directory, example)
     (directory / "landing").mkdir(parents=True, exist_ok=True)
-    print(f"{path} written. Put each day's files under {directory / 'landing'}/YYYY-MM-DD, then:\n"
+    print(f"{path} written. {_first_step(directory, example)}, then:\n"
           f"  medlstm nightly --workspace {directory} --as-of YYYY-MM-DD")  # fmt: skip
+
+
+def _first_step(directory: Path, example: Example) -> str:
+    if example in (Example.sql, Example.omop):
+        return "Put the database's address into the environment variable that url_variable names there"
+    return f"Put each day's files under {directory / 'landing'}/YYYY-MM-DD"
 
 
 def _write_template(directory: Path, example: Example) -> None:

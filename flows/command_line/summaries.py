@@ -129,8 +129,8 @@ def _bootstrap(result: BootstrapSummary) -> Iterable[RenderableType]:
         yield from _warnings(result.warnings)
         yield f"next: medlstm nightly --as-of {result.as_of} trains, and scores that night"
     else:
-        yield (f"next: put the files of {result.as_of + timedelta(days=1)} under landing/, and run medlstm nightly "
-               "for that date")  # fmt: skip
+        yield (f"next: medlstm nightly for {result.as_of + timedelta(days=1)}, with that date's files under landing/ "
+               "(a database is queried)")  # fmt: skip
 
 
 def _training_line(summary: TrainSummary) -> str:

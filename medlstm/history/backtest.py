@@ -61,7 +61,10 @@ def backtest(
         on_night(len(nights), len(nights))
     write_json({"as_of": as_of.isoformat(), "nights": [night.isoformat() for night in nights]}, workspace.backtest)
     record = champion(workspace, as_of)
-    return BacktestSummary(tuple(nights), scored, record.version if record else None)
+    version = record.version if record else None
+    if nights and not scored:
+        return BacktestSummary((), 0, version, f"nobody was in a bed from {nights[0]} to {nights[-1]}")
+    return BacktestSummary(tuple(nights), scored, version)
 
 
 def backtested_nights(workspace: Workspace) -> frozenset[date]:

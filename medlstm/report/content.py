@@ -71,7 +71,7 @@ class LossPoint:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The model that scored the night."""
+    """The model that scored the night, or would have if anybody had been there to score."""
 
     version: str
     trained_as_of: date

@@ -14,7 +14,7 @@ from medlstm.history.backtest import backtested_nights
 from medlstm.ingest.delivered_files import read_delivery
 from medlstm.ingest.landing_to_raw import read_unreadable_files
 from medlstm.lake.files import Workspace, partition_file, partitions_until, read_table, write_text
-from medlstm.registry.versions import ModelRecord, load_records
+from medlstm.registry.versions import ModelRecord, champion, load_records
 from medlstm.report.content import GroupForecast, LossPoint, ModelCard, NightError, NightReport, RuleRow, TableCounts
 from medlstm.report.nothing_scored import why_nothing
 from medlstm.report.page import render_report
@@ -179,8 +179,9 @@ def _thinned(pairs: list[tuple[float, float]]) -> tuple[tuple[float, float], ...
 
 
 def _scoring_model(workspace: Workspace, as_of: date, predictions: pd.DataFrame) -> ModelRecord | None:
+    """The model that scored the night, or where nobody was scored, the one that would have."""
     if predictions.empty:
-        return None
+        return champion(workspace, as_of)
     version = predictions["model_version"].iloc[0]
     return next((record for record in load_records(workspace, as_of) if record.version == version), None)
 
@@ -208,7 +209,7 @@ def _model_card(record: ModelRecord | None, predictions: pd.DataFrame) -> ModelC
         validation_mae_days=record.validation.mae_days,
         median_validation_mae_days=record.validation.median_mae_days,
         interval_coverage=record.interval.coverage,
-        stale=bool(predictions["stale"].iloc[0]),
+        stale=not predictions.empty and bool(predictions["stale"].iloc[0]),
         note=record.note,
         test_stays=record.test.stays,
         test_mae_days=record.test.mae_days,

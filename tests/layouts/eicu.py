@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+from tests.layouts.copies import Copies
 from tests.layouts.files import write_csv
 
 DAY = date(2026, 3, 28)
@@ -25,6 +26,9 @@ LAB = (
     "labid,patientunitstayid,labresultoffset,labtypeid,labname,labresult,labresulttext,labmeasurenamesystem,"
     "labmeasurenameinterface,labresultrevisedoffset"
 )
+IDENTIFIERS = ("patientunitstayid", "patienthealthsystemstayid", "uniquepid", "vitalperiodicid", "vitalaperiodicid",
+               "labid", "apachepatientresultsid", "customlabid")  # fmt: skip
+MINUTES = ("unitdischargeoffset",)
 
 # stay: patient, admission, discharge, died, age, gender, ward, disease; each ended as the folder's date began
 STAYS = {
@@ -46,8 +50,10 @@ OBSERVATIONS = {
 }
 
 
-def write(folder: Path) -> None:
-    """The release's files in a landing folder; two other files of it too, which nothing reads."""
+def write(folder: Path, number: int = 1) -> None:
+    """The release's files in a landing folder, each row `number` times, of stays that last days longer; two other files
+    of it too, which nothing reads."""
+    copies = Copies(number, IDENTIFIERS, minutes=MINUTES)
     write_csv(
         folder / "patient.csv.gz", PATIENT,
         {"patientunitstayid": 141168, "patienthealthsystemstayid": 128919, "gender": "Female", "age": 70,
@@ -59,22 +65,25 @@ def write(folder: Path) -> None:
          "hospitalid": 60, "wardid": 83, "unittype": "CTICU", "hospitaladmitoffset": -14,
          "hospitaldischargeyear": 2015, "unitdischargeoffset": 8, "unitdischargestatus": "Alive",
          "uniquepid": "002-1039"},
+        copies=copies,
     )  # fmt: skip
     write_csv(
         folder / "vitalPeriodic.csv.gz", VITAL_PERIODIC,
         {"vitalperiodicid": 1, "patientunitstayid": 141168, "observationoffset": 5, "temperature": 36.7, "sao2": 97,
          "heartrate": 88},
         {"vitalperiodicid": 2, "patientunitstayid": 141168, "observationoffset": 10, "systemicmean": 71, "cvp": 9},
+        copies=copies,
     )  # fmt: skip
     write_csv(
         folder / "vitalAperiodic.csv.gz", VITAL_APERIODIC,
         {"vitalaperiodicid": 3, "patientunitstayid": 141168, "observationoffset": 15, "noninvasivesystolic": 110,
          "noninvasivediastolic": 60},
+        copies=copies,
     )  # fmt: skip
     write_csv(folder / "apachePatientResult.csv.gz", "apachepatientresultsid,patientunitstayid,apachescore",
-              {"apachepatientresultsid": 1, "patientunitstayid": 141168, "apachescore": 59})  # fmt: skip
+              {"apachepatientresultsid": 1, "patientunitstayid": 141168, "apachescore": 59}, copies=copies)  # fmt: skip
     write_csv(folder / "customLab.csv.gz", "customlabid,patientunitstayid,labotheroffset,labothername,labotherresult",
-              {"customlabid": 1, "patientunitstayid": 141168})  # fmt: skip
+              {"customlabid": 1, "patientunitstayid": 141168}, copies=copies)  # fmt: skip
 
     def row(number: int, stay: int, at: int, name: str, value: object, unit: str) -> dict[str, object]:
         return {"labid": number, "patientunitstayid": stay, "labresultoffset": at, "labtypeid": 1, "labname": name,
@@ -89,4 +98,5 @@ def write(folder: Path) -> None:
         row(4, 141178, 5, "platelets x 1000", "210.0000", "K/mcL"),
         row(5, 141178, 5, "MCV", "90.0000", "fL"),
         row(6, 141178, 5, "troponin - I", "", "ng/mL") | {"labresulttext": "<0.02"},
+        copies=copies,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+from tests.layouts.copies import Copies
 from tests.layouts.files import write_csv
 
 DAY = date(2215, 1, 1)
@@ -19,6 +20,8 @@ LABEVENTS = (
 )
 D_ITEMS = "itemid,label,abbreviation,linksto,category,unitname,param_type,lownormalvalue,highnormalvalue"
 D_LABITEMS = "itemid,label,fluid,category"
+IDENTIFIERS = ("subject_id", "hadm_id", "stay_id", "labevent_id", "specimen_id")
+TIMES = ("dod", "admittime", "dischtime", "deathtime", "intime", "outtime", "charttime", "storetime")
 
 # stay: patient, admission, discharge, died, age, gender, ward, admission_type
 STAYS = {
@@ -45,13 +48,16 @@ OBSERVATIONS = {
 }
 
 
-def write(folder: Path) -> None:
-    """The release's files below a landing folder; some other files of it too, which nothing reads."""
+def write(folder: Path, number: int = 1) -> None:
+    """The release's files below a landing folder, each row `number` times; some other files of it too, which nothing
+    reads."""
     hosp, icu = folder / "hosp", folder / "icu"
+    copies = Copies(number, IDENTIFIERS, TIMES)
     write_csv(
         hosp / "patients.csv.gz", PATIENTS,
         {"subject_id": 10000001, "gender": "F", "anchor_age": 60, "anchor_year": 2148},
         {"subject_id": 10000002, "gender": "M", "anchor_age": 91, "anchor_year": 2184, "dod": "2185-01-02"},
+        copies=copies,
     )  # fmt: skip
     write_csv(
         hosp / "admissions.csv.gz", ADMISSIONS,
@@ -62,6 +68,7 @@ def write(folder: Path) -> None:
         {"subject_id": 10000002, "hadm_id": 20000003, "admittime": "2184-12-31 23:10:00",
          "dischtime": "2185-01-02 04:00:00", "deathtime": "2185-01-02 04:00:00", "admission_type": "URGENT",
          "hospital_expire_flag": 1},
+        copies=copies,
     )  # fmt: skip
     write_csv(
         icu / "icustays.csv.gz", ICUSTAYS,
@@ -74,17 +81,18 @@ def write(folder: Path) -> None:
         {"subject_id": 10000002, "hadm_id": 20000003, "stay_id": 30000003, "los": 1.0,
          "first_careunit": "Medical Intensive Care Unit (MICU)", "last_careunit": "Medical Intensive Care Unit (MICU)",
          "intime": "2185-01-01 00:10:00", "outtime": "2185-01-02 04:00:00"},
+        copies=copies,
     )  # fmt: skip
     write_csv(
         icu / "d_items.csv.gz", D_ITEMS,
         {"itemid": 220045, "label": "Heart Rate", "abbreviation": "HR", "linksto": "chartevents", "unitname": "bpm"},
     )  # fmt: skip
     write_csv(hosp / "d_labitems.csv.gz", D_LABITEMS, {"itemid": 50912, "label": "Creatinine", "fluid": "Blood"})
-    _write_chartevents(icu / "chartevents.csv.gz")
-    _write_labevents(hosp / "labevents.csv.gz")
+    _write_chartevents(icu / "chartevents.csv.gz", copies)
+    _write_labevents(hosp / "labevents.csv.gz", copies)
 
 
-def _write_chartevents(path: Path) -> None:
+def _write_chartevents(path: Path, copies: Copies) -> None:
     shared = {"subject_id": 10000001, "hadm_id": 20000001, "stay_id": 30000001, "charttime": "2150-03-02 08:00:00"}
 
     def row(item: int, number: object, unit: str, **more: object) -> dict[str, object]:
@@ -102,10 +110,11 @@ def _write_chartevents(path: Path) -> None:
         row(220048, "", "", value="SR (Sinus Rhythm)"),
         row(220045, "", "bpm", value="off"),
         row(227442, 4.1, "mEq/L"),
+        copies=copies,
     )  # fmt: skip
 
 
-def _write_labevents(path: Path) -> None:
+def _write_labevents(path: Path, copies: Copies) -> None:
     def row(number: int, patient: int, item: int, at: str, value: object, unit: str, stay: object = "") -> dict:
         return {"labevent_id": number, "subject_id": patient, "hadm_id": stay, "specimen_id": number, "itemid": item,
                 "charttime": at, "storetime": at, "value": value, "valuenum": value, "valueuom": unit,
@@ -121,4 +130,5 @@ def _write_labevents(path: Path) -> None:
         row(6, 10000001, 50912, "2150-08-01 09:00:00", 0.9, "mg/dL"),
         row(7, 10000001, 50912, "2150-03-04 09:00:00", "", "mg/dL", 20000001) | {"value": "___"},
         row(8, 10000001, 50920, "2150-03-04 09:00:00", 60, "", 20000001),
+        copies=copies,
     )  # fmt: skip

@@ -6,6 +6,8 @@ Only tables that hold rows are made, each with every column that is published.
 from collections.abc import Iterator
 from datetime import date
 
+from tests.layouts.copies import Copies
+
 DAY = date(2026, 3, 28)
 
 DDL = """
@@ -94,13 +96,23 @@ _CONCEPTS = [
 ]  # fmt: skip
 
 
-def statements() -> Iterator[str]:
-    """The tables and their rows, in SQL that any database understands."""
+_IDENTIFIERS = ("person_id", "visit_occurrence_id", "visit_detail_id", "condition_occurrence_id", "measurement_id")
+_TIMES = (
+    "visit_start_date", "visit_start_datetime", "visit_end_date", "visit_end_datetime", "visit_detail_start_date",
+    "visit_detail_start_datetime", "visit_detail_end_date", "condition_start_date", "measurement_date",
+    "measurement_datetime", "death_date", "death_datetime",
+)  # fmt: skip
+
+
+def statements(number: int = 1) -> Iterator[str]:
+    """The tables and their rows, those of persons `number` times, in SQL that any database understands."""
+    # What is of the day of the pull is of it in every copy: it is what tells a visit that goes on.
+    copies = Copies(number, _IDENTIFIERS, _TIMES, kept=DAY.isoformat())
     yield from (one.strip() for one in DDL.split(";"))
-    rows = {"person": _PERSONS, "visit_occurrence": _VISITS, "visit_detail": _DETAILS, "condition_occurrence": _FOUND,
-            "measurement": _MEASURED, "death": _DEATHS, "care_site": _SITES, "cdm_source": _SOURCE,
-            "concept": [_concept(*one) for one in _CONCEPTS]}  # fmt: skip
-    for table, contents in rows.items():
+    people = {"person": _PERSONS, "visit_occurrence": _VISITS, "visit_detail": _DETAILS,
+              "condition_occurrence": _FOUND, "measurement": _MEASURED, "death": _DEATHS}  # fmt: skip
+    shared = {"care_site": _SITES, "cdm_source": _SOURCE, "concept": [_concept(*one) for one in _CONCEPTS]}
+    for table, contents in ({table: copies.of(rows) for table, rows in people.items()} | shared).items():
         for row in contents:
             values = ", ".join("null" if one is None else repr(one) for one in row.values())
             yield f"insert into {table} ({', '.join(row)}) values ({values})"

@@ -5,6 +5,7 @@ import json
 from datetime import date
 from pathlib import Path
 
+from tests.layouts.copies import Copies, earlier, named
 from tests.layouts.files import write_csv
 
 DAY = date(2020, 6, 1)
@@ -83,8 +84,9 @@ _MEASURED = [
 ]
 
 
-def write_csv_export(folder: Path) -> None:
-    """What lies in output/csv; one other file of it too, which nothing reads."""
+def write_csv_export(folder: Path, number: int = 1) -> None:
+    """What lies in output/csv, each row `number` times; one other file of it too, which nothing reads."""
+    copies = Copies(number, ("Id", "PATIENT", "ENCOUNTER"), ("DEATHDATE", "START", "STOP", "DATE"))
     people = [{"Id": key, "BIRTHDATE": born, "DEATHDATE": died, "FIRST": "Ann", "LAST": "Doe", "GENDER": gender}
               for key, (born, died, gender) in _PEOPLE.items()]  # fmt: skip
     visits = [
@@ -96,20 +98,23 @@ def write_csv_export(folder: Path) -> None:
               "DESCRIPTION": name} for start, patient, key, name in _FOUND]  # fmt: skip
     measured = [dict(zip(("DATE", "PATIENT", "ENCOUNTER", "CODE", "VALUE", "UNITS", "TYPE"), row, strict=True))
                 for row in _MEASURED]  # fmt: skip
-    write_csv(folder / "patients.csv", PATIENTS, *people)
-    write_csv(folder / "encounters.csv", ENCOUNTERS, *visits)
-    write_csv(folder / "conditions.csv", CONDITIONS, *found)
-    write_csv(folder / "observations.csv", OBSERVATION_HEADER, *measured)
+    write_csv(folder / "patients.csv", PATIENTS, *people, copies=copies)
+    write_csv(folder / "encounters.csv", ENCOUNTERS, *visits, copies=copies)
+    write_csv(folder / "conditions.csv", CONDITIONS, *found, copies=copies)
+    write_csv(folder / "observations.csv", OBSERVATION_HEADER, *measured, copies=copies)
     write_csv(folder / "payer_transitions.csv", "PATIENT,MEMBERID,START_DATE,END_DATE,PAYER,SECONDARY_PAYER,"
               "PLAN_OWNERSHIP,OWNER_NAME", {"PATIENT": "p1"})  # fmt: skip
 
 
-def write_bundles(folder: Path) -> None:
-    """What lies in output/fhir: a transaction Bundle per patient, indented, and one of the hospital."""
+def write_bundles(folder: Path, number: int = 1) -> None:
+    """What lies in output/fhir: a transaction Bundle per patient, indented, `number` copies of each; one of the
+    hospital."""
     folder.mkdir(parents=True)
-    for key in _PEOPLE:
-        resources = [_patient(key), *_encounters(key), *_conditions(key), *_observations(key)]
-        _write_bundle(folder / f"Ann_Doe_{key}.json", resources)
+    for copy in range(number):
+        for key in _PEOPLE:
+            found, measured = _conditions(key, copy), _observations(key, copy)
+            resources = [_patient(key, copy), *_encounters(key, copy), *found, *measured]
+            _write_bundle(folder / f"Ann_Doe_{named(key, copy)}.json", resources)
     _write_bundle(folder / "hospitalInformation1.json", [{"resourceType": "Organization", "id": "o1", "name": "CITY"}])
 
 
@@ -120,40 +125,45 @@ def _write_bundle(path: Path, resources: list[dict]) -> None:
     path.write_text(json.dumps(bundle, indent=2), encoding="utf-8")
 
 
-def _patient(key: str) -> dict:
+def _urn(identifier: str, copy: int) -> str:
+    return f"urn:uuid:{named(identifier, copy)}"
+
+
+def _patient(key: str, copy: int) -> dict:
     born, died, gender = _PEOPLE[key]
-    death = {"deceasedDateTime": died} if died else {}
-    return {"resourceType": "Patient", "id": key, "birthDate": born,
+    death = {"deceasedDateTime": earlier(died, copy)} if died else {}
+    return {"resourceType": "Patient", "id": named(key, copy), "birthDate": born,
             "gender": {"F": "female", "M": "male"}[gender]} | death  # fmt: skip
 
 
-def _encounters(patient: str) -> list[dict]:
+def _encounters(patient: str, copy: int) -> list[dict]:
     classes = {"inpatient": "IMP", "ambulatory": "AMB", "emergency": "EMER"}
     return [
-        {"resourceType": "Encounter", "id": key, "status": "finished" if stop else "in-progress",
+        {"resourceType": "Encounter", "id": named(key, copy), "status": "finished" if stop else "in-progress",
          "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": classes[kind]},
-         "subject": {"reference": f"urn:uuid:{patient}", "display": "Ann Doe"},
-         "period": {"start": start} | ({"end": stop} if stop else {}),
+         "subject": {"reference": _urn(patient, copy), "display": "Ann Doe"},
+         "period": {"start": earlier(start, copy)} | ({"end": earlier(stop, copy)} if stop else {}),
          "location": [{"location": {"reference": "Location?identifier=https://synthea|1", "display": "CITY HOSPITAL"}}],
          "serviceProvider": {"reference": "Organization?identifier=https://synthea|1", "display": "CITY HOSPITAL"}}
         for key, whose, start, stop, kind, _ in _VISITS if whose == patient
     ]  # fmt: skip
 
 
-def _conditions(patient: str) -> list[dict]:
+def _conditions(patient: str, copy: int) -> list[dict]:
     return [
-        {"resourceType": "Condition", "id": f"c{number}", "subject": {"reference": f"urn:uuid:{patient}"},
-         "encounter": {"reference": f"urn:uuid:{key}"}, "onsetDateTime": start,
+        {"resourceType": "Condition", "id": named(f"c{number}", copy), "subject": {"reference": _urn(patient, copy)},
+         "encounter": {"reference": _urn(key, copy)}, "onsetDateTime": earlier(start, copy),
          "code": {"coding": [{"system": "http://snomed.info/sct", "code": "1", "display": name}], "text": name}}
         for number, (start, whose, key, name) in enumerate(sorted(_FOUND)) if whose == patient
     ]  # fmt: skip
 
 
-def _observations(patient: str) -> list[dict]:
+def _observations(patient: str, copy: int) -> list[dict]:
     return [
-        {"resourceType": "Observation", "id": f"m{number}", "status": "final", "effectiveDateTime": at,
-         "code": {"coding": [{"system": LOINC, "code": code}]}, "subject": {"reference": f"urn:uuid:{patient}"},
-         "encounter": {"reference": f"urn:uuid:{key}"}}
+        {"resourceType": "Observation", "id": named(f"m{number}", copy), "status": "final",
+         "effectiveDateTime": earlier(at, copy), "code": {"coding": [{"system": LOINC, "code": code}]},
+         "subject": {"reference": _urn(patient, copy)},
+         "encounter": {"reference": _urn(key, copy)}}
         | ({"valueQuantity": {"value": float(value), "unit": unit, "system": UCUM, "code": unit}}
            if kind == "numeric" else {"valueCodeableConcept": {"text": value}})
         for number, (at, whose, key, code, value, unit, kind) in enumerate(_MEASURED) if whose == patient and key

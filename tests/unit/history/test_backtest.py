@@ -54,6 +54,37 @@ def test_a_past_night_sees_nothing_that_happened_after_its_cutoff(lake):
     assert load_sequences(lake.sequences(FIRST)).values.max() < cutoff.timestamp()
 
 
+def _ended_before(root, days):
+    """A lake of sixty stays that all had ended so many days before the last date."""
+    end = datetime.combine(LAST, datetime.min.time()) - timedelta(days=days)
+    stays = [(f"s{index}", f"p{index}", end - timedelta(days=1 + index % 5), end, False, 60.0, "a")
+             for index in range(60)]  # fmt: skip
+    measured = [(stay, begun, "severity", 1.0) for stay, _, begun, *_ in stays]
+    place = Workspace(root)
+    write_days(place, "stays", {LAST: stays}, tables.stays_schema(["age"], ["ward"]))
+    write_days(place, "observations", {LAST: measured}, tables.OBSERVATIONS_SCHEMA)
+    return place
+
+
+def test_nights_that_found_nobody_in_a_bed_were_not_scored(tmp_path):
+    place = _ended_before(tmp_path, 30)
+    summary = backtest(place, LAST, CONFIG, 8)
+    assert (summary.nights, summary.predictions) == ((), 0)
+    assert summary.note == f"nobody was in a bed from {FIRST} to {LAST - timedelta(days=2)}"
+
+
+def test_the_page_of_nobody_shows_the_model_that_would_have_scored(tmp_path):
+    place = _ended_before(tmp_path, 30)
+    version = backtest(place, LAST, CONFIG, 8).model_version
+    report = gather_report(place, LAST, CONFIG, "warning", [])
+    assert (report.nothing.cause, report.model.version, report.model.stale) == ("empty", version, False)
+    page = " ".join(render_report(report).split())
+    assert "It scored nobody this night." in page
+    assert "No model has been trained yet" not in page
+    stopped = gather_report(place, LAST, CONFIG, "stopped", [])
+    assert (stopped.nothing, stopped.model.version) == (None, version)
+
+
 def test_too_little_history_is_said(lake):
     summary = backtest(lake, LAST, severity_config(training={"min_stays": 5000}), 8)
     assert summary.nights == ()

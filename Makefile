@@ -25,19 +25,19 @@ demo: install  ## Run a synthetic hospital's nights in ./demo and say where the 
 
 # The longest files first, so that no core waits for the other in the end.
 test: install lint  ## Run the linter, the type checker and every test
-	$(VENV)/bin/python -m pytest -q -o tmp_path_retention_policy=failed -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/faults tests/acceptance tests/flows tests/unit
+	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/faults tests/acceptance tests/flows tests/unit
 
 test-unit: install  ## Run the tests of the rooms, side by side, in some 80 seconds
-	$(VENV)/bin/python -m pytest -q -o tmp_path_retention_policy=failed -n $(WORKERS) --dist loadfile tests/unit
+	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile tests/unit
 
 test-flows: install  ## Run the flows on a real Prefect server
-	$(VENV)/bin/python -m pytest -q -o tmp_path_retention_policy=failed tests/flows
+	$(VENV)/bin/python -m pytest -q tests/flows
 
 test-acceptance: install  ## Run the installed command as a user does
-	$(VENV)/bin/python -m pytest -q -o tmp_path_retention_policy=failed tests/acceptance
+	$(VENV)/bin/python -m pytest -q tests/acceptance
 
 test-faults: install  ## Kill nights, fuzz landing folders, watch the network
-	$(VENV)/bin/python -m pytest -q -o tmp_path_retention_policy=failed tests/faults
+	$(VENV)/bin/python -m pytest -q tests/faults
 
 bench-%: install  ## Run one benchmark, with ARGS="…"
 	$(VENV)/bin/python -m benchmarks.$* $(ARGS)

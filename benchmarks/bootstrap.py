@@ -9,10 +9,7 @@ something to learn. The command runs in a process of its own with the settings t
 
 import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import date, timedelta
@@ -24,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from benchmarks.command import medlstm
 from benchmarks.machine import folder_bytes, machine_limits
 from benchmarks.results import write
 
@@ -81,14 +79,12 @@ def _instants(seconds: np.ndarray) -> np.ndarray:
 
 def bootstrap(root: Path, export: Path, train: bool) -> dict[str, Any]:
     """Seconds of the command, the memory of its largest process, and what it said."""
-    command = [sys.executable, "-m", "flows.command_line.app", "bootstrap", "--workspace", str(root), "--json",
-               "--history", str(export), "--as-of", AS_OF.isoformat(), *(["--train"] if train else [])]  # fmt: skip
     started = time.monotonic()
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True,
-                          env={**os.environ, "PREFECT_LOGGING_LEVEL": "WARNING"})  # fmt: skip
+    said = medlstm("bootstrap", "--workspace", root, "--json", "--history", export, "--as-of", AS_OF,
+                   *(["--train"] if train else []))  # fmt: skip
     seconds = time.monotonic() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
-    return {"seconds": seconds, "peak_rss_gb": peak, "said": json.loads(done.stdout.splitlines()[-1])}
+    return {"seconds": seconds, "peak_rss_gb": peak, "said": json.loads(said.splitlines()[-1])}
 
 
 def main() -> None:

@@ -10,10 +10,7 @@ same code), and what each model's record had promised.
 """
 
 import argparse
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -25,6 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.command import medlstm
 from benchmarks.promise import promise
 from benchmarks.results import write
 from medlstm.evaluation import metrics
@@ -69,18 +67,11 @@ def main() -> None:
 
 def run_nights(data: Path, name: str, days: int, root: Path) -> None:
     """Replay the set and run every night, by the commands that a user types."""
-    _medlstm(
+    medlstm(
         "replay", "physionet2012", data / f"set-{name}.tar.gz", "--outcomes", data / f"Outcomes-{name}.txt",
         "--workspace", root, "--start", START, "--days", days,
     )  # fmt: skip
-    _medlstm("backfill", "--workspace", root, "--start", START, "--end", START + timedelta(days=days - 1))
-
-
-def _medlstm(*arguments: object) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "flows.command_line.app", *(str(one) for one in arguments)], check=True,
-        stdout=subprocess.DEVNULL, env={**os.environ, "PREFECT_LOGGING_LEVEL": "WARNING"},
-    )  # fmt: skip
+    medlstm("backfill", "--workspace", root, "--start", START, "--end", START + timedelta(days=days - 1))
 
 
 def discharges(outcomes: Path) -> pd.DataFrame:
@@ -135,7 +126,8 @@ def judge(workspace: Workspace, truth: pd.DataFrame) -> dict[str, Any]:
 
 
 def stored_predictions(workspace: Workspace, config: Config, truth: pd.DataFrame) -> pd.DataFrame:
-    """All predictions in the lake, with each stay's `actual_days` that remained, `died`, and its statics as of then."""
+    """All predictions in the lake, with each stay's `actual_days` that remained, `died`, and its split and group as of
+    then."""
     nights = []
     for day in partition_dates(workspace.predictions):
         night = read_table(partition_file(workspace.predictions, day, key="as_of")).to_pandas()
@@ -146,6 +138,7 @@ def stored_predictions(workspace: Workspace, config: Config, truth: pd.DataFrame
         nights.append(
             night.assign(
                 actual_days=np.maximum(los - lasted, 0.0), died=truth.loc[night["stay_id"], "died"].to_numpy(),
+                split=stays.loc[night["stay_id"], "split"].to_numpy(),
                 group=stays.loc[night["stay_id"], config.scoring.group_column].to_numpy(),
             )
         )

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from medlstm.evaluation.metrics import bootstrapped_mean
-from medlstm.lake.files import Workspace, partition_dates
+from medlstm.lake.files import Workspace
 from medlstm.models.predict import predict
 from medlstm.registry.versions import ModelRecord, load_network
 from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, nightly_points
@@ -36,7 +36,6 @@ def promise(
     whom the promise was made of. How much that can differ by chance from what was delivered to all, `drawn` tells: the
     delivered error of as many stays drawn at random, its 95 % range.
     """
-    splits = _splits(workspace)
     models = []
     for version, rows in stored.groupby("model_version").indices.items():
         record, scored = records[str(version)], stored.iloc[rows]
@@ -48,7 +47,7 @@ def promise(
                 "ended_mae_days": record.test.mae_days, "promised_mae_days": record.test.promised_mae_days,
                 "promised_bounds_days": record.test.promised_bounds_days,
                 "promised_coverage": record.test.coverage,
-                "to_test_patients": int((splits.loc[scored["stay_id"]] == "test").sum()),
+                "to_test_patients": int((scored["split"] == "test").sum()),
                 "delivered_mae_days": float(errors.mean()),
                 **unselected(workspace, config, record, scored, truth),
             }
@@ -65,36 +64,34 @@ def promise(
         for name in names
         if name != "delivered_mae_days"
     }
-    return {**totals, **ratios, **to_test_patients(stored, splits, models), "models": models}
+    return {**totals, **ratios, **to_test_patients(stored, models), "models": models}
 
 
-def to_test_patients(stored: pd.DataFrame, splits: pd.Series, models: list[dict[str, Any]]) -> dict[str, Any]:
+def to_test_patients(stored: pd.DataFrame, models: list[dict[str, Any]]) -> dict[str, Any]:
     """What was promised and delivered to the patients whom the promises were made of, and the range of what is
     delivered to as many stays."""
     errors = (stored["remaining_los_days"] - stored["actual_days"]).abs()
     by_stay = errors.groupby(stored["stay_id"]).agg(["sum", "size"])
-    tested = (splits.loc[by_stay.index] == "test").to_numpy()
+    tested = (stored.groupby("stay_id")["split"].first() == "test").to_numpy()
     generator = np.random.default_rng(0)
     totals, counts = by_stay["sum"].to_numpy(), by_stay["size"].to_numpy()
-    drawn = [generator.choice(len(by_stay), int(tested.sum()), replace=False) for _ in range(_DRAWS)]
-    low, high = np.quantile([totals[one].sum() / counts[one].sum() for one in drawn], (0.025, 0.975))
-    delivered = totals[tested].sum() / counts[tested].sum()
+
+    def mean_of(stays: np.ndarray) -> float:
+        return float(totals[stays].sum() / counts[stays].sum())
+
+    delivered, chosen = mean_of(tested), int(tested.sum())
+    drawn = np.array([mean_of(generator.choice(len(by_stay), chosen, replace=False)) for _ in range(_DRAWS)])
+    low, high = np.quantile(drawn, (0.025, 0.975))
     weights = [one["to_test_patients"] for one in models]
     promised = np.average([one["promised_mae_days"] for one in models], weights=weights)
     return {
-        "test_patients_stays": int(tested.sum()),
+        "test_patients_stays": chosen,
         "to_test_patients_promised_mae_days": float(promised),
-        "to_test_patients_delivered_mae_days": float(delivered),
+        "to_test_patients_delivered_mae_days": delivered,
         "to_test_patients_delivered_by_promised": float(delivered / promised),
         "drawn_mae_days": [float(low), float(high)],
-        "as_low_by_chance": float(np.mean([totals[one].sum() / counts[one].sum() <= delivered for one in drawn])),
+        "as_low_by_chance": float((drawn <= delivered).mean()),
     }
-
-
-def _splits(workspace: Workspace) -> pd.Series:
-    """The split of every stay that was scored."""
-    nights = (load_sequences(workspace.sequences(day)).stays for day in partition_dates(workspace.predictions))
-    return pd.concat(night.set_index("stay_id")["split"] for night in nights).groupby(level=0).first()
 
 
 def unselected(

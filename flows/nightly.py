@@ -242,6 +242,7 @@ def _summary(
     scored: int,
     night: RunningNight,
 ) -> NightSummary:
+    scoring = page.model if page.scored_stays else None
     return NightSummary(
         as_of=page.as_of,
         status=page.status,
@@ -251,8 +252,8 @@ def _summary(
             {(one.extract_date, file.source_file) for one in taken_in.ingested for file in one.unreadable}
         ),
         scored=scored,
-        model_version=page.model.version if page.model and page.scored_stays else None,
-        stale=page.model.stale if page.model and page.scored_stays else None,
+        model_version=scoring.version if scoring else None,
+        stale=scoring.stale if scoring else None,
         training=training,
         group_column=page.group_column,
         groups=page.groups,

@@ -149,8 +149,8 @@ def _promised_mae_days(
     if answers.remaining is None:
         return None, None
     expected = answers.remaining.after(so_far).expected_error(answers.days - so_far)
-    promised, *bounds = bootstrapped_mean(np.where(known, np.abs(answers.days - so_far), expected), stay)
-    return promised, (bounds[0], bounds[1])
+    promised, low, high = bootstrapped_mean(np.where(known, np.abs(answers.days - so_far), expected), stay)
+    return promised, (low, high)
 
 
 def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:

@@ -33,10 +33,11 @@ def test_the_truth_of_a_night_is_what_the_outcomes_say_also_of_a_stay_that_is_st
 def test_what_was_promised_and_delivered_to_test_patients_and_the_range_of_as_many_others():
     stays = np.repeat([f"s{number}" for number in range(10)], [1, 1, *[3] * 8])
     errors = np.where(np.isin(stays, ["s0", "s1"]), [2.0], 5.0)
-    stored = pd.DataFrame({"stay_id": stays, "remaining_los_days": errors, "actual_days": np.zeros(len(stays))})
-    splits = pd.Series({f"s{number}": "test" if number < 2 else "train" for number in range(10)})
+    split = np.where(np.isin(stays, ["s0", "s1"]), "test", "train")
+    stored = pd.DataFrame({"stay_id": stays, "split": split, "remaining_los_days": errors,
+                           "actual_days": np.zeros(len(stays))})  # fmt: skip
     models = [{"promised_mae_days": 1.0, "to_test_patients": 1}, {"promised_mae_days": 3.0, "to_test_patients": 1}]
-    found = to_test_patients(stored, splits, models)
+    found = to_test_patients(stored, models)
     assert found["test_patients_stays"] == 2
     assert found["to_test_patients_promised_mae_days"] == 2.0
     assert found["to_test_patients_delivered_mae_days"] == 2.0

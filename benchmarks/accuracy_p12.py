@@ -36,7 +36,8 @@ from medlstm.evaluation import metrics
 from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.predict import Predictions, predict
-from medlstm.sequences.batches import NightlyPoints, arrange
+from medlstm.sequences.batches import arrange
+from medlstm.sequences.nightly_points import NightlyPoints
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import BLEND_PARTS
 from medlstm.settings.workspace import Config

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medlstm.sequences.batches import NightlyPoints
+from medlstm.sequences.nightly_points import NightlyPoints
 from medlstm.sequences.stay_sequences import StaySequences
 
 CAP_HOURS = 168.0

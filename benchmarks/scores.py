@@ -12,7 +12,7 @@ import pandas as pd
 from medlstm.lake.files import Workspace
 from medlstm.models.ensemble import Ensemble
 from medlstm.registry.versions import load_network, save_model
-from medlstm.sequences.batches import NightlyPoints
+from medlstm.sequences.nightly_points import NightlyPoints
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config, parse_config
 from medlstm.training.fit_and_evaluate import judge_model

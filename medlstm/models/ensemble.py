@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medlstm.models.inputs import Hidden, RawBatch
+from medlstm.models.inputs import Hidden
 from medlstm.models.member import Member, Part, Prediction, Prepared
 from medlstm.models.spec import ModelSpec
+from medlstm.sequences.batches import RawBatch
 from medlstm.settings.model_names import model_names
 
 _LOGIT_LIMIT = 15.0

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-# Values, numbers, codes and elapsed hours; see ClinicalInputs.forward.
-RawBatch = tuple[Tensor, Tensor, Tensor, Tensor]
+from medlstm.sequences.batches import RawBatch
+
 _GAP_CAP_HOURS = 168.0
 
 
@@ -77,7 +77,7 @@ class RawInputs(nn.Module):
         return torch.where(seen, (even - self.mean) / self.scale, 0.0), seen
 
     def statics(self, numeric: Tensor, codes: Tensor) -> Tensor:
-        """Scaled numbers (the median where unknown) and one-hot categories [B, S']."""
+        """Scaled numbers (the median where unknown) and one-hot categories [B, T or 1, S'], as the arguments have."""
         known = torch.where(torch.isnan(numeric), self.static_median, numeric)
         return torch.cat([(known - self.static_mean) / self.static_scale, self._one_hot(codes)], dim=-1)
 
@@ -103,19 +103,26 @@ class RawInputs(nn.Module):
     def _one_hot(self, codes: Tensor) -> Tensor:
         """One column a category; a category that training never saw is all zeros."""
         columns = [
-            (codes[:, index, None] == torch.arange(size, device=codes.device)).to(self.mean.dtype)
+            (codes[..., index, None] == torch.arange(size, device=codes.device)).to(self.mean.dtype)
             for index, size in enumerate(self.category_sizes)
         ]
-        return torch.cat(columns, dim=-1) if columns else self.mean.new_zeros((len(codes), 0))
+        return torch.cat(columns, dim=-1) if columns else self.mean.new_zeros((*codes.shape[:-1], 0))
 
-    def observe(self, values: Tensor) -> Observed:
-        """Forward fill of raw values [B, T, V] (NaN unobserved)."""
+    def observe(self, values: Tensor, late_hours: Tensor | None = None) -> Observed:
+        """Forward fill of raw values [B, T, V] (NaN unobserved), some of which are older than their step."""
         scaled, seen = self._scaled(values)
         position = torch.arange(values.shape[1], device=values.device).view(1, -1, 1)
-        last = torch.where(seen, position, -1).cummax(dim=1).values
+        told = seen if late_hours is None else seen | torch.isinf(late_hours)
+        last = torch.where(told, position, -1).cummax(dim=1).values
         ever = last >= 0
-        filled = torch.where(ever, scaled.gather(1, last.clamp(min=0)), 0.0)
-        gap_hours = torch.where(ever, (position - last).to(values.dtype) * self.bin_hours, _GAP_CAP_HOURS)
+        last = last.clamp(min=0)
+        if late_hours is not None:
+            ever = ever & seen.gather(1, last)
+        filled = torch.where(ever, scaled.gather(1, last), 0.0)
+        gap_hours = (position - last).to(values.dtype) * self.bin_hours
+        if late_hours is not None:
+            gap_hours = gap_hours + late_hours.gather(1, last)
+        gap_hours = torch.where(ever, gap_hours, _GAP_CAP_HOURS)
         gap = torch.log1p(gap_hours.clamp(max=_GAP_CAP_HOURS)) / math.log1p(_GAP_CAP_HOURS)
         return Observed(scaled, filled, seen, gap)
 
@@ -128,10 +135,10 @@ class PlainInputs(RawInputs):
         self.features = variables + self.static_features
         self.first_static = variables
 
-    def forward(self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> Tensor:
-        """Features [B, T, F]; arguments as in ClinicalInputs.forward."""
-        scaled, _ = self._scaled(values)
-        statics = self.statics(numeric, codes).unsqueeze(1).expand(-1, values.shape[1], -1)
+    def forward(self, batch: RawBatch) -> Tensor:
+        """Features [B, T, F]."""
+        scaled, _ = self._scaled(batch.values)
+        statics = self.statics(batch.numeric, batch.codes).expand(-1, scaled.shape[1], -1)
         return torch.cat([scaled, statics], dim=-1)
 
     def hide_variable(self, features: Tensor, place: int) -> None:
@@ -149,15 +156,14 @@ class ClinicalInputs(RawInputs):
         self.features = 3 * variables + self.static_features + 1
         self.first_static = 3 * variables
 
-    def forward(self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> Tensor:
-        """Features [B, T, F] from values [B, T, V] (NaN unobserved), numeric [B, S] (NaN unknown), codes [B, C]
-        (-1 unknown) and elapsed_hours [B, T]."""
-        return self.features_of(self.observe(values), numeric, codes, elapsed_hours)
+    def forward(self, batch: RawBatch) -> Tensor:
+        """Features [B, T, F]."""
+        return self.features_of(self.observe(batch.values, batch.late_hours), batch)
 
-    def features_of(self, observed: Observed, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> Tensor:
-        """Features [B, T, F] of values that were observed before."""
-        statics = self.statics(numeric, codes).unsqueeze(1).expand(-1, observed.filled.shape[1], -1)
-        elapsed = torch.log1p(elapsed_hours / 24).unsqueeze(-1)
+    def features_of(self, observed: Observed, batch: RawBatch) -> Tensor:
+        """Features [B, T, F] of the observed values of the batch."""
+        statics = self.statics(batch.numeric, batch.codes).expand(-1, observed.filled.shape[1], -1)
+        elapsed = torch.log1p(batch.elapsed_hours / 24).unsqueeze(-1)
         seen = observed.seen.to(observed.filled.dtype)
         return torch.cat([observed.filled, seen, observed.gap, statics, elapsed], dim=-1)
 

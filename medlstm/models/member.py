@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from medlstm.models.inputs import ClinicalInputs, Hidden, PlainInputs, RawBatch, RawInputs
+from medlstm.models.inputs import ClinicalInputs, Hidden, PlainInputs, RawInputs
 from medlstm.models.spec import ModelSpec
+from medlstm.sequences.batches import RawBatch
 
 
 class Prediction(NamedTuple):
@@ -46,7 +47,7 @@ class Member(nn.Module):
         self.inputs = layer(len(spec.variables), len(spec.numeric), spec.category_sizes, spec.bin_hours)
 
     def at(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prediction:
-        """Predictions at steps [m] of the stays at rows [m] of a batch (see ClinicalInputs.forward)."""
+        """Predictions at steps [m] of the stays at rows [m] of a batch."""
         return self.joined([part.answer(part.prepare(batch, row, step)) for part in self.each_part()])
 
     def each_part(self) -> "tuple[Part, ...]":

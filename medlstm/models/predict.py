@@ -11,7 +11,8 @@ from medlstm.models.distribution import RemainingStay
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.member import Member, Prediction
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences.batches import NightlyPoints, Stays, batches_at
+from medlstm.sequences.batches import Stays, batches_at
+from medlstm.sequences.nightly_points import NightlyPoints
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ def predict(
     collected: list[tuple[np.ndarray, Prediction]] = []
     with torch.inference_mode():
         for within, batch, row, step in batches_at(stays, points, device):
-            values, numeric, codes, elapsed = batch.inputs
-            raw = values.to(dtype), numeric.to(dtype), codes, elapsed.to(dtype)
-            collected.append((within, network.at(raw, row, step)))
+            collected.append((within, network.at(batch.inputs.as_type(dtype), row, step)))
     return _joined(network.spec, len(points.stay), collected)
 
 

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from medlstm.models.heads import Head, build_head
-from medlstm.models.inputs import ClinicalInputs, Hidden, Observed, RawBatch
+from medlstm.models.inputs import ClinicalInputs, Hidden, Observed
 from medlstm.models.member import Part, Prediction, Prepared
 from medlstm.models.spec import ModelSpec
 from medlstm.models.summaries import BRANCH_STATISTICS, branch_summaries, branch_summaries_at
+from medlstm.sequences.batches import RawBatch
 
 
 class StepOutput(NamedTuple):
@@ -39,9 +40,9 @@ class StepNetwork(Part):
         self.output = nn.Linear(joined, self.head.outputs)
         self.mortality = nn.Linear(joined, 1) if spec.mortality else None
 
-    def forward(self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor) -> StepOutput:
-        """Outputs at every step; arguments as in ClinicalInputs.forward. Padding at the end changes no earlier step."""
-        features, observed = self._features(values, numeric, codes, elapsed_hours)
+    def forward(self, batch: RawBatch) -> StepOutput:
+        """Outputs at every step. Padding at the end changes no earlier step."""
+        features, observed = self._features(batch)
         summaries = None
         if observed is not None:
             summaries = torch.cat([branch_summaries(observed), self._context(features)], dim=-1)
@@ -49,7 +50,7 @@ class StepNetwork(Part):
 
     def prepare(self, batch: RawBatch, row: Tensor, step: Tensor) -> Prepared:
         # The branch and the heads see one step at a time: at other steps than these nobody asks them.
-        features, observed = self._features(*batch)
+        features, observed = self._features(batch)
         summaries = None
         if observed is not None:
             context = self._context(features)[row, step]
@@ -82,15 +83,13 @@ class StepNetwork(Part):
             return False
         return self.inputs.equals(other.inputs)
 
-    def _features(
-        self, values: Tensor, numeric: Tensor, codes: Tensor, elapsed_hours: Tensor
-    ) -> tuple[Tensor, Observed | None]:
+    def _features(self, batch: RawBatch) -> tuple[Tensor, Observed | None]:
         """What the encoder takes [B, T, F], and the observed values where there is a branch."""
         if self.branch is None or not isinstance(self.inputs, ClinicalInputs):
-            features: Tensor = self.inputs(values, numeric, codes, elapsed_hours)
+            features: Tensor = self.inputs(batch)
             return features, None
-        observed = self.inputs.observe(values)
-        return self.inputs.features_of(observed, numeric, codes, elapsed_hours), observed
+        observed = self.inputs.observe(batch.values, batch.late_hours)
+        return self.inputs.features_of(observed, batch), observed
 
     def _context(self, features: Tensor) -> Tensor:
         """Statics and elapsed time, which the branch takes too."""

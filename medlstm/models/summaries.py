@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medlstm.models.inputs import Hidden, Observed, RawBatch, RawInputs
+from medlstm.models.inputs import Hidden, Observed, RawInputs
+from medlstm.sequences.batches import RawBatch
 
 # Statistics per variable that the branch of a network takes, and that tables (trees, ridge) take.
 BRANCH_STATISTICS = 6
@@ -42,8 +43,7 @@ def table_features(
 ) -> Tensor:
     """A row for models on tables at each of the steps [m] of the stays at rows [m] of a batch [m, F]: the named
     summaries per variable (NaN where there are none), statics (NaN unknown) and time in hospital."""
-    values, numeric, codes, elapsed_hours = batch
-    observed = inputs.observe(values)
+    observed = inputs.observe(batch.values, batch.late_hours)
     statistics = _statistics_at(observed, row, step)
     before = _statistics_at(observed, row, step - max(_DAY_HOURS // inputs.bin_hours, 1))
     count, mean = statistics["count"], statistics["mean"]
@@ -64,8 +64,10 @@ def table_features(
         "count": torch.log1p(count),
         "change_spread": torch.where(count > 2, statistics["change_spread"], nothing),
     }
-    one_hot = inputs.statics(numeric, codes)[:, numeric.shape[1] :]
-    statics = [numeric[row], one_hot[row], elapsed_hours[row, step].unsqueeze(-1)]
+    one_hot = inputs.statics(batch.numeric, batch.codes)[..., batch.numeric.shape[-1] :]
+    # Where no feature of the batch changes there is one step for all.
+    known_at = step.clamp(max=batch.codes.shape[1] - 1)
+    statics = [batch.numeric[row, known_at], one_hot[row, known_at], batch.elapsed_hours[row, step].unsqueeze(-1)]
     return torch.cat([*(columns[name] for name in names), *statics], dim=-1)
 
 

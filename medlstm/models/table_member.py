@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medlstm.models.inputs import Hidden, RawBatch
+from medlstm.models.inputs import Hidden
 from medlstm.models.member import Part, Prediction, Prepared
 from medlstm.models.summaries import hide_table_feature, table_features
+from medlstm.sequences.batches import RawBatch
 
 FEATURE_DECIMALS = 4
 
@@ -31,9 +32,7 @@ class TableMember(Part):
     def rows_at(self, batch: RawBatch, row: Tensor, step: Tensor) -> Tensor:
         """Features [m, F], float64, of the given steps, rounded to `FEATURE_DECIMALS`: two devices, or two orders of a
         sum, differ in the last digit, and a tree would make a leap of it."""
-        values, numeric, codes, elapsed_hours = batch
-        precise = values.double(), numeric.double(), codes, elapsed_hours.double()
-        features = table_features(self.inputs, precise, row, step, self.spec.table_statistics)
+        features = table_features(self.inputs, batch.as_type(torch.float64), row, step, self.spec.table_statistics)
         return torch.round(features, decimals=FEATURE_DECIMALS)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TableMember":

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.lake.files import Workspace, write_bytes
 from medlstm.models.gates import Activations, activations
-from medlstm.models.inputs import RawBatch
 from medlstm.models.member import Member
 from medlstm.registry.versions import champion, load_network
 from medlstm.report.gate_plot import GateFigure, draw
-from medlstm.sequences.batches import arrange, collate
+from medlstm.sequences.batches import RawBatch, arrange, collate
 from medlstm.sequences.stay_sequences import StaySequences, load_sequences, stored_scope
 from medlstm.settings.workspace import Config
 from medlstm.training.devices import cpu_threads
@@ -63,9 +62,8 @@ def explain_gates(workspace: Workspace, as_of: date, config: Config) -> GateSumm
     sequences = _open_stays(workspace, as_of)
     chosen = longest_stay(sequences)
     batch = collate(arrange(sequences, record.spec), np.array([chosen]), torch.device("cpu"))
-    values, numeric, codes, elapsed = batch.inputs
     with torch.inference_mode(), cpu_threads(config.training.cpu_threads):
-        raw = values.double(), numeric.double(), codes, elapsed.double()
+        raw = batch.inputs.as_type(torch.float64)
         features, hidden = lstm_in_use(member, lstm, raw, int(sequences.steps[chosen]) - 1)
         layers = activations(lstm, features)
     difference = float((layers[-1].hidden - hidden).abs().max())

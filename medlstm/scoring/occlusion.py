@@ -8,7 +8,8 @@ import torch
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.inputs import Hidden
 from medlstm.models.predict import days_of
-from medlstm.sequences.batches import NightlyPoints, Stays, batches_at
+from medlstm.sequences.batches import Stays, batches_at
+from medlstm.sequences.nightly_points import NightlyPoints
 
 
 def occlusion_contributions(
@@ -52,7 +53,8 @@ def _known(stays: Stays, network: Ensemble, column: int) -> np.ndarray:
         seen = ~np.isnan(stays.sequences.values[:, column])
         return np.bincount(stays.sequences.stay[seen], minlength=len(stays)) > 0
     if column < variables + numbers:
-        return ~np.isnan(stays.numeric[:, column - variables])
+        unknown = np.isnan(stays.statics.numeric[:, column - variables])
+        return np.add.reduceat(~unknown, stays.statics.bounds[:-1]) > 0
     return np.ones(len(stays), dtype=bool)
 
 
@@ -62,11 +64,12 @@ def _hidings(stays: Stays, network: Ensemble) -> list[list[tuple[float, Hidden]]
     hidings = [[(1.0, Hidden("variable", place))] for place in range(len(spec.variables))]
     hidings += [[(1.0, Hidden("number", place))] for place in range(len(spec.numeric))]
     for place in range(len(spec.categories)):
-        codes, counts = np.unique(stays.codes[:, place], return_counts=True)
+        now = stays.statics.codes[stays.statics.bounds[1:] - 1, place]
+        codes, counts = np.unique(now, return_counts=True)
         shares = counts / max(len(stays), 1)
-        hidings.append([
-            (float(share), Hidden("category", place, int(code))) for code, share in zip(codes, shares, strict=True)
-        ])
+        hidings.append(
+            [(float(share), Hidden("category", place, int(code))) for code, share in zip(codes, shares, strict=True)]
+        )
     return hidings
 
 

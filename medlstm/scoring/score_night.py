@@ -16,7 +16,8 @@ from medlstm.models.ensemble import Ensemble
 from medlstm.models.predict import Predictions, predict
 from medlstm.registry.versions import ModelRecord, champion, load_network, training_due, unusable_models
 from medlstm.scoring.occlusion import largest_reasons, occlusion_contributions
-from medlstm.sequences.batches import NightlyPoints, Stays, arrange, last_points
+from medlstm.sequences.batches import Stays, arrange
+from medlstm.sequences.nightly_points import NightlyPoints, last_points
 from medlstm.sequences.stay_sequences import StaySequences, input_hashes, load_sequences
 from medlstm.settings.workspace import Config
 from medlstm.training.devices import choose_device, cpu_threads

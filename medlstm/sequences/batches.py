@@ -1,70 +1,94 @@
-"""Ragged sequences to padded tensors, stays of like length together, and the moments that are asked about."""
+"""Ragged sequences to padded tensors, stays of like length together."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from medlstm.sequences.cohort import instant_us
+from medlstm.sequences.nightly_points import NightlyPoints, followup_hours
 from medlstm.sequences.stay_sequences import StaySequences
-from medlstm.values.instants import epoch_us
 
 _SCORING_BATCH = 256
-_MICROSECONDS_PER_HOUR = 3_600_000_000
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Padded stays on one device; see ClinicalInputs.forward for the first four.
+class RawBatch(NamedTuple):
+    """What a model takes of padded stays.
 
-    remaining_days [B, T] is the target (for a censored stay, the time known to remain so far), censored
-    [B, T] bool, followup_days [B, T] for how long after a step it is known whether the stay had ended, steps [B] the
-    valid steps, died [B] 1 or 0, NaN where it is not known.
+    values [B, T, V], NaN where nothing was observed; numeric [B, T or 1, S] (NaN unknown) and codes [B, T or 1, C]
+    (-1 unknown), one step for all where no feature changes; elapsed_hours [B, T]; late_hours [B, T, V], by how much a
+    value is older than its step (infinite: nothing is known any more), or None where none is.
     """
 
     values: Tensor
     numeric: Tensor
     codes: Tensor
     elapsed_hours: Tensor
+    late_hours: Tensor | None = None
+
+    def as_type(self, dtype: torch.dtype) -> "RawBatch":
+        """The same with all numbers of a type."""
+        late = None if self.late_hours is None else self.late_hours.to(dtype)
+        return RawBatch(self.values.to(dtype), self.numeric.to(dtype), self.codes, self.elapsed_hours.to(dtype), late)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded stays on one device: what a model takes (`inputs`), and what became of them.
+
+    remaining_days [B, T] is the target (for a censored stay, the time known to remain so far), censored
+    [B, T] bool, followup_days [B, T] for how long after a step it is known whether the stay had ended, steps [B] the
+    valid steps, died [B] 1 or 0, NaN where it is not known.
+    """
+
+    inputs: RawBatch
     remaining_days: Tensor
     censored: Tensor
     followup_days: Tensor
     steps: Tensor
     died: Tensor
 
-    @property
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.values, self.numeric, self.codes, self.elapsed_hours
+
+@dataclass(frozen=True)
+class StaticSteps:
+    """Static features as a model takes them, by the step from which on they were known: version v is of one stay,
+    those of stay i are `bounds[i]` to `bounds[i + 1]`, and says `numeric[v]` [S] and `codes[v]` [C] from its step
+    `from_step[v]` on."""
+
+    numeric: np.ndarray
+    codes: np.ndarray
+    from_step: np.ndarray
+    bounds: np.ndarray
+
+    def at(self, stay: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """The version [k] that was known at steps [k] of the stays [k]."""
+        version = self.bounds[stay + 1] - 1
+        too_new = (self.from_step[version] > step) & (version > self.bounds[stay])
+        while too_new.any():
+            version = np.where(too_new, version - 1, version)
+            too_new = (self.from_step[version] > step) & (version > self.bounds[stay])
+        return version
 
 
 @dataclass(frozen=True)
 class Stays:
-    """Sequences arranged for one model: its variables, its statics as numbers and codes, row boundaries; and of each
-    stay `followup_hours` and `died`, which every batch takes from."""
+    """Sequences arranged for one model: its variables, its statics as numbers and codes, where the rows, late values
+    and steps of each stay begin, the hours at which all steps close; and of each stay `followup_hours` and `died`."""
 
     sequences: StaySequences
-    numeric: np.ndarray
-    codes: np.ndarray
+    statics: StaticSteps
     boundaries: np.ndarray
+    late_boundaries: np.ndarray
+    step_boundaries: np.ndarray
+    closes_hours: np.ndarray
     followup_hours: np.ndarray
     died: np.ndarray
 
     def __len__(self) -> int:
         return len(self.sequences)
-
-
-@dataclass(frozen=True)
-class NightlyPoints:
-    """Moments at which a night would have scored a stay: stay [m], step [m], remaining_days [m]."""
-
-    stay: np.ndarray
-    step: np.ndarray
-    remaining_days: np.ndarray
 
 
 class InputNames(Protocol):
@@ -84,65 +108,91 @@ class InputNames(Protocol):
 def arrange(sequences: StaySequences, spec: InputNames) -> Stays:
     """Bring stays into the shape that a model takes, such as one of a ModelSpec; unknown categories become -1."""
     arranged = sequences.with_variables(spec.variables)
-    frame = arranged.stays
-    numeric = np.full((len(frame), len(spec.numeric)), np.nan, dtype=np.float32)
-    for column, name in enumerate(spec.numeric):
-        if name in frame:
-            numeric[:, column] = pd.to_numeric(frame[name]).to_numpy(dtype=np.float32, na_value=np.nan)
-    codes = np.full((len(frame), len(spec.categories)), -1, dtype=np.int64)
-    for column, (name, known) in enumerate(spec.categories.items()):
-        if name in frame:
-            codes[:, column] = pd.Index(known).get_indexer(pd.Index(frame[name]))
-    boundaries = np.searchsorted(arranged.stay, np.arange(len(frame) + 1))
-    return Stays(arranged, numeric, codes, boundaries, followup_hours(arranged), died(frame))
+    boundaries = np.searchsorted(arranged.stay, np.arange(len(arranged) + 1))
+    steps_end = np.cumsum(arranged.steps)
+    of_step = np.repeat(np.arange(len(arranged)), arranged.steps)
+    within = np.arange(len(of_step)) - np.repeat(steps_end - arranged.steps, arranged.steps)
+    return Stays(
+        arranged, _static_steps(arranged, spec), boundaries, np.searchsorted(arranged.late.row, boundaries),
+        np.append(0, steps_end), arranged.closes_hours(of_step, within), followup_hours(arranged),
+        died(arranged.stays),
+    )  # fmt: skip
+
+
+def _static_steps(sequences: StaySequences, spec: InputNames) -> StaticSteps:
+    """One version of stays whose features never changed, all of the others."""
+    several = np.bincount(sequences.statics.stay, minlength=len(sequences)) > 0
+    once = np.flatnonzero(~several)
+    stay = np.concatenate([once, sequences.statics.stay])
+    from_step = np.concatenate([np.zeros_like(once), sequences.statics.from_step])
+    order = np.lexsort((from_step, stay))
+    numeric = np.full((len(stay), len(spec.numeric)), np.nan, dtype=np.float32)
+    codes = np.full((len(stay), len(spec.categories)), -1, dtype=np.int64)
+    for frame, rows in ((sequences.stays.iloc[once], slice(0, len(once))),
+                        (sequences.statics.frame, slice(len(once), None))):  # fmt: skip
+        for column, name in enumerate(spec.numeric):
+            if name in frame:
+                numeric[rows, column] = pd.to_numeric(frame[name]).to_numpy(dtype=np.float32, na_value=np.nan)
+        for column, (name, known) in enumerate(spec.categories.items()):
+            if name in frame:
+                codes[rows, column] = pd.Index(known).get_indexer(pd.Index(frame[name]))
+    bounds = np.searchsorted(stay[order], np.arange(len(sequences) + 1))
+    return StaticSteps(numeric[order], codes[order], from_step[order], bounds)
 
 
 def collate(stays: Stays, index: np.ndarray, device: torch.device) -> Batch:
     """Pad the stays at positions `index` to the longest of them."""
     source = stays.sequences
     steps = source.steps[index]
-    length = int(steps.max())
-    counts = stays.boundaries[index + 1] - stays.boundaries[index]
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    rows = within + np.repeat(stays.boundaries[index], counts)
-    values = np.full((len(index), length, len(source.variables)), np.nan, dtype=np.float32)
-    values[np.repeat(np.arange(len(index)), counts), source.step[rows]] = source.values[rows]
+    shape = len(index), int(steps.max())
+    rows, row_of = _spans(stays.boundaries, index)
+    values = np.full((*shape, len(source.variables)), np.nan, dtype=np.float32)
+    values[row_of, source.step[rows]] = source.values[rows]
+    closing, step_of = _spans(stays.step_boundaries, index)
+    elapsed = np.broadcast_to(stays.closes_hours[stays.step_boundaries[index + 1] - 1][:, None], shape).copy()
+    elapsed[step_of, closing - stays.step_boundaries[index][step_of]] = stays.closes_hours[closing]
+    version = _versions(stays.statics, index, shape[1])
     duration = np.maximum(source.stays["duration_hours"].to_numpy()[index], 0.0)[:, None]
-    elapsed = _elapsed_hours(source, index, length, duration)
     censored = np.broadcast_to(source.stays["is_open"].to_numpy(dtype=bool)[index, None], elapsed.shape)
-    arrays = (
-        values,
-        stays.numeric[index],
-        stays.codes[index],
-        elapsed.astype(np.float32),
-        ((duration - elapsed) / 24).astype(np.float32),
-        censored.copy(),
-        ((stays.followup_hours[index, None] - elapsed) / 24).astype(np.float32),
-        steps,
-        stays.died[index].astype(np.float32),
-    )
-    return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
+    late = _late_hours(stays, index, values.shape)
+
+    def tensor(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(device)
+
+    return Batch(
+        RawBatch(
+            tensor(values), tensor(stays.statics.numeric[version]), tensor(stays.statics.codes[version]),
+            tensor(elapsed.astype(np.float32)), None if late is None else tensor(late),
+        ),
+        tensor(((duration - elapsed) / 24).astype(np.float32)),
+        tensor(censored.copy()),
+        tensor(((stays.followup_hours[index, None] - elapsed) / 24).astype(np.float32)),
+        tensor(steps),
+        tensor(stays.died[index].astype(np.float32)),
+    )  # fmt: skip
 
 
-def followed_up(sequences: StaySequences, cutoff: datetime) -> StaySequences:
-    """The same stays with `followup_hours`: from the admission to the cutoff, up to which their ends are known.
-
-    Among stays that have ended the short ones are too many. What is compared up to the follow-up alone, of ended and
-    open stays alike, is free of that.
-    """
-    until_cutoff = (instant_us(cutoff) - epoch_us(sequences.stays["admitted_at"])) / _MICROSECONDS_PER_HOUR
-    duration = sequences.stays["duration_hours"].to_numpy(dtype=np.float64)
-    known = np.where(sequences.stays["is_open"].to_numpy(dtype=bool), duration, np.maximum(until_cutoff, duration))
-    return replace(sequences, stays=sequences.stays.assign(followup_hours=known))
+def _spans(bounds: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The places from bounds[i] to bounds[i + 1] of each i of `index`, and which of these each is of."""
+    counts = bounds[index + 1] - bounds[index]
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return within + np.repeat(bounds[index], counts), np.repeat(np.arange(len(index)), counts)
 
 
-def followup_hours(sequences: StaySequences) -> np.ndarray:
-    """Hours after admission [n] up to which it is known whether the stay had ended. Without `followed_up` nothing is
-    unknown of stays that have ended: infinity."""
-    if "followup_hours" in sequences.stays:
-        return np.maximum(sequences.stays["followup_hours"].to_numpy(dtype=np.float64), 0.0)
-    duration = np.maximum(sequences.stays["duration_hours"].to_numpy(dtype=np.float64), 0.0)
-    return np.where(sequences.stays["is_open"].to_numpy(dtype=bool), duration, np.inf)
+def _versions(statics: StaticSteps, index: np.ndarray, length: int) -> np.ndarray:
+    """The version that was known at each step [B, T], or at all of them [B, 1] where no stay has two."""
+    if (statics.bounds[index + 1] - statics.bounds[index] == 1).all():
+        return statics.bounds[index][:, None]
+    return statics.at(np.repeat(index, length), np.tile(np.arange(length), len(index))).reshape(len(index), length)
+
+
+def _late_hours(stays: Stays, index: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    places, row_of = _spans(stays.late_boundaries, index)
+    if not len(places):
+        return None
+    late, hours = stays.sequences.late, np.zeros(shape, dtype=np.float32)
+    hours[row_of, stays.sequences.step[late.row[places]], late.variable[places]] = late.hours[places]
+    return hours
 
 
 def died(stays: pd.DataFrame) -> np.ndarray:
@@ -150,14 +200,6 @@ def died(stays: pd.DataFrame) -> np.ndarray:
     if "died" not in stays:
         return np.full(len(stays), np.nan)
     return stays["died"].astype("boolean").to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _elapsed_hours(source: StaySequences, index: np.ndarray, length: int, duration: np.ndarray) -> np.ndarray:
-    """Hours from admission to the close of each step [B, T], never later than the end of the stay."""
-    if source.single_step:
-        return np.zeros((len(index), length))
-    closes = (source.first_bin[index, None] + np.arange(1, length + 1)) * float(source.bin_hours)
-    return np.minimum(closes, duration)
 
 
 def shuffled_batches(stays: int, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:
@@ -192,41 +234,6 @@ def batches_at(
         row = torch.from_numpy(np.repeat(np.arange(len(chosen)), sizes[chosen])).to(device)
         step = torch.from_numpy(points.step[within]).to(device)
         yield within, collate(stays, wanted[chosen], device), row, step
-
-
-def elapsed_days(sequences: StaySequences, points: NightlyPoints) -> np.ndarray:
-    """Days from admission to the close of each point's step, float64 [m]."""
-    if sequences.single_step:
-        return np.zeros(len(points.stay))
-    closes = (sequences.first_bin[points.stay] + points.step + 1) * float(sequences.bin_hours)
-    duration = np.maximum(sequences.stays["duration_hours"].to_numpy(dtype=np.float64), 0.0)[points.stay]
-    return np.minimum(closes, duration) / 24
-
-
-def last_points(sequences: StaySequences) -> NightlyPoints:
-    """The last step of every stay: where an open stay is scored. The remaining days are those known so far."""
-    duration = np.maximum(sequences.stays["duration_hours"].to_numpy(dtype=np.float64), 0.0)
-    remaining = (duration - sequences.elapsed_hours()) / 24
-    return NightlyPoints(np.arange(len(sequences)), sequences.steps - 1, remaining)
-
-
-def nightly_points(sequences: StaySequences, cutoff: datetime) -> NightlyPoints:
-    """Every past cutoff that fell inside a stay, at its last closed step; of single-step stays, their step."""
-    duration = np.maximum(sequences.stays["duration_hours"].to_numpy(dtype=np.float64), 0.0)
-    if sequences.single_step:
-        every = np.arange(len(sequences))
-        return NightlyPoints(every, np.zeros(len(sequences), dtype=np.int64), duration / 24)
-    hours_before = (instant_us(cutoff) - epoch_us(sequences.stays["admitted_at"])) / _MICROSECONDS_PER_HOUR
-    first_night = np.mod(hours_before, 24)
-    nights = np.maximum(np.ceil((duration - first_night) / 24), 0).astype(np.int64)
-    stay = np.repeat(np.arange(len(sequences)), nights)
-    night = np.arange(nights.sum()) - np.repeat(np.cumsum(nights) - nights, nights)
-    closed = np.floor((first_night[stay] + 24 * night) / sequences.bin_hours).astype(np.int64)
-    step = np.maximum(closed, 1) - 1 - sequences.first_bin[stay]
-    kept = (step >= 0) & (step < sequences.steps[stay])
-    stay, step = stay[kept], step[kept]
-    closes = (sequences.first_bin[stay] + step + 1) * float(sequences.bin_hours)
-    return NightlyPoints(stay, step, np.maximum(duration[stay] - closes, 0.0) / 24)
 
 
 def valid_steps(steps: Tensor, length: int) -> Tensor:

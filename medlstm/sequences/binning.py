@@ -1,7 +1,8 @@
 """Admitted observations to the last value per stay, step and variable, in one pass and within a memory limit.
 
-Each row goes to its cell (stay, step, variable). Of two rows of a cell the later in time wins, and of two of the same
-time the one that arrived later. Cells are dense but held for some stays at a time: rows of the others wait in
+Each row goes to its cell (stay, step, variable): that of its time, or of the first step that no night had written when
+it arrived. Of two rows of a cell the later in time wins, and of two of the same time the one that arrived later. Cells
+are dense but held for some stays at a time: rows of the others wait in
 temporary files that have no name, so that no crash leaves them behind.
 """
 
@@ -9,10 +10,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from medlstm.lake.prefetch import prefetched
+from medlstm.sequences.late_rows import NO_LATE_CELLS, LateCells, StayCells, resolve_late
 from medlstm.sequences.observation_batches import observation_batches
 from medlstm.sequences.row_ledger import IN_A_BIN, OVERWRITTEN, RowCounts
 from medlstm.sequences.row_places import BinningPlan, RowPlaces
@@ -28,12 +31,14 @@ _PARTS_IN_MEMORY = 16
 class BinnedStays:
     """Rows of consecutive stays: row r is step `step[r]` of stay `stay[r]`; `values` [variables, rows] float32.
 
-    Only steps with a value are rows; NaN where a variable has none.
+    Only steps with a value, or with a word on one, are rows; NaN where a variable has none. Of values that stand in a
+    later step than that of their time, `late` [k] are their rows and variables and by how many steps.
     """
 
     stay: np.ndarray
     step: np.ndarray
     values: np.ndarray
+    late: LateCells
 
 
 def bin_observations(
@@ -58,7 +63,8 @@ def bin_observations(
             for part, rows in place.rows_of(batch):
                 waiting.add(part, rows)
         for index, stays in enumerate(parts):
-            binned = _binned(plan, stays, waiting.take(index), bool(waiting.taken_back[index]), cells, counts)
+            marks = _Marks(bool(waiting.taken_back[index]), bool(place.has_late[index]))
+            binned = _binned(plan, stays, waiting.take(index), marks, cells, counts)
             if len(binned.stay):
                 yield binned
 
@@ -85,13 +91,15 @@ class _Cells:
         return values, times
 
 
+class _Marks(NamedTuple):
+    """Whether rows of a part were taken back, and whether some stand in a later step than that of their time."""
+
+    taken_back: bool
+    late: bool
+
+
 def _binned(
-    plan: BinningPlan,
-    part: np.ndarray,
-    batches: Iterator[CellRows],
-    taken_back: bool,
-    room: _Cells,
-    counts: RowCounts,
+    plan: BinningPlan, part: np.ndarray, batches: Iterator[CellRows], marks: _Marks, room: _Cells, counts: RowCounts
 ) -> BinnedStays:
     steps = plan.steps[part]
     cells = int(steps.sum())
@@ -105,18 +113,23 @@ def _binned(
         placed = rows if newer.all() else rows.take(np.flatnonzero(newer))
         times[placed.cell] = placed.time
         values[placed.cell] = placed.value
-        if taken_back:
+        if marks.taken_back:
             kept.append(rows)
-    withdrawn = _resolve_taken_back(kept, values) if taken_back else Counter[str]()
+    withdrawn = _resolve_taken_back(kept, values) if marks.taken_back else Counter[str]()
+    late, restored = NO_LATE_CELLS, 0
+    if marks.late:
+        late, restored = resolve_late(StayCells(plan, part), CellRows.joined(kept), times, values)
     table = values.reshape(len(plan.variables), cells)
     has_value = ~np.isnan(table)
-    in_a_bin = int(np.count_nonzero(has_value))
+    in_a_bin = int(np.count_nonzero(has_value)) - restored
     counts.members.update(withdrawn)
     counts.members.update({IN_A_BIN: in_a_bin, OVERWRITTEN: placed_rows - in_a_bin - withdrawn.total()})
-    seen = np.flatnonzero(has_value.any(axis=0))
+    is_row = has_value.any(axis=0)
+    is_row[late.place % cells] = True
+    seen = np.flatnonzero(is_row)
     first = np.cumsum(steps) - steps
     stay = np.searchsorted(first, seen, side="right") - 1
-    return BinnedStays(part[stay], (seen - first[stay]).astype(np.int32), table[:, seen])
+    return BinnedStays(part[stay], (seen - first[stay]).astype(np.int32), table[:, seen], late.among(seen, cells))
 
 
 def _resolve_taken_back(batches: list[CellRows], values: np.ndarray) -> Counter[str]:

@@ -21,24 +21,27 @@ from medlstm.lake.files import (
     remove,
     row_count,
     write_json,
-    write_table,
 )
 from medlstm.lake.prefetch import prefetched
 from medlstm.lake.schemas import SEQUENCES_MANIFEST
+from medlstm.sequences.arrivals import Arrivals
 from medlstm.sequences.binning import BinnedStays, bin_observations
 from medlstm.sequences.cohort import Cohort, Scope, load_cohort
 from medlstm.sequences.orphans import orphan_warnings
 from medlstm.sequences.row_ledger import Ledger, RowCounts, balanced, ledger_dates, write_ledger
 from medlstm.sequences.row_places import BinningPlan
+from medlstm.sequences.shard_files import StepFiles, write_static_versions, write_stays
 from medlstm.sequences.silent_stays import silent_stays
 from medlstm.sequences.snapshots import read_listings, snapshot_warnings
+from medlstm.sequences.stay_versions import StaticVersions, known_when
 from medlstm.settings.workspace import Config
 from medlstm.values.instants import epoch_us
 
 
 @dataclass(frozen=True)
 class SequenceSummary:
-    """What a preprocess step made: counts only. `observations`: what became of every admitted one."""
+    """What a preprocess step made: counts only. `observations`: what became of every admitted one; `appeared_late` and
+    `moved` as in `KnownWhen`."""
 
     as_of: date
     scope: Scope
@@ -47,6 +50,8 @@ class SequenceSummary:
     rows: int
     variables: int
     observations: Ledger
+    appeared_late: int = 0
+    moved: int = 0
     warnings: tuple[str, ...] = ()
 
 
@@ -60,6 +65,9 @@ class ShardCounts:
     variables: tuple[str, ...]
     observations: RowCounts
     silent_stays: int
+    appeared_late: int
+    moved: int
+    cutoffs_us: tuple[int, ...]
 
 
 def build_sequences(
@@ -93,36 +101,39 @@ def build_shards(
     cohort = load_cohort(workspace, as_of, config, scope, known_as_of)
     folder = workspace.sequences(as_of)
     variables = _known_variables(workspace, cohort, config)
-    stays = _with_steps(cohort.frame, config)
+    when = known_when(workspace, cohort, config)
+    stays = _as_last_known(_with_steps(cohort.frame, when.arrivals, config), when.statics)
     shard_of = _shard_numbers(stays["patient_id"], config.sequences.shards)
     members = [np.flatnonzero(shard_of == shard) for shard in shards]
-    schema = _steps_schema(variables)
-    ids = pa.array(stays["stay_id"], pa.string())
+    files = StepFiles(folder, shards, variables, pa.array(stays["stay_id"], pa.string()))
     rows, counts = 0, RowCounts()
     remove(folder / SEQUENCES_MANIFEST)
     with StagedTables() as staged:
-        paths = {shard: folder / f"steps-{shard:05d}.parquet" for shard in shards}
-        for path in paths.values():
-            staged.open(path, schema, unsearched=variables)
+        files.open(staged)
         partitions = _read_partitions(workspace, cohort, config, scope, counts)
-        for binned in prefetched(_binned(workspace, cohort, partitions, stays, variables, members, config, counts)):
-            staged.write(paths[int(shard_of[binned.stay[0]])], _steps_table(binned, ids, schema))
+        plan = _plan(cohort, stays, when.arrivals, variables, config)
+        for binned in prefetched(_binned(workspace, partitions, plan, members, config, counts)):
+            files.write(staged, int(shard_of[binned.stay[0]]), binned)
             rows += len(binned.stay)
         for shard, numbers in zip(shards, members, strict=True):
-            of_shard = stays.iloc[numbers].reset_index(drop=True)
-            write_table(pa.Table.from_pandas(of_shard, preserve_index=False), folder / f"stays-{shard:05d}.parquet")
-        staged.commit(list(paths.values()))
+            write_stays(stays.iloc[numbers], folder, shard)
+            write_static_versions(when.statics, stays, numbers, folder, shard)
+        files.commit(staged)
     known = stays.iloc[np.concatenate(members)]
-    return ShardCounts(len(known), int(known["is_open"].sum()), rows, tuple(variables), counts,
-                       silent_stays(workspace, cohort, known, config))  # fmt: skip
+    return ShardCounts(
+        len(known), int(known["is_open"].sum()), rows, tuple(variables), counts,
+        silent_stays(workspace, cohort, known, config), when.appeared_late, when.moved,
+        tuple(when.arrivals.nights.cutoffs_us.tolist()),
+    )  # fmt: skip
 
 
 def binned_stays(workspace: Workspace, cohort: Cohort, config: Config) -> Iterator[BinnedStays]:
     """The binned rows of all stays of a cohort, without writing them."""
-    stays = _with_steps(cohort.frame, config)
-    variables = _known_variables(workspace, cohort, config)
+    arrivals = known_when(workspace, cohort, config).arrivals
+    stays = _with_steps(cohort.frame, arrivals, config)
+    plan = _plan(cohort, stays, arrivals, _known_variables(workspace, cohort, config), config)
     partitions = _observation_partitions(workspace, cohort, config)
-    return _binned(workspace, cohort, partitions, stays, variables, [np.arange(len(stays))], config, RowCounts())
+    return _binned(workspace, partitions, plan, [np.arange(len(stays))], config, RowCounts())
 
 
 def finish_sequences(
@@ -155,11 +166,12 @@ def finish_sequences(
         "bin_hours": config.sequences.bin_hours,
         "single_step": config.sequences.steps == "single",
         "shards": config.sequences.shards,
+        "cutoffs_us": list(counts[0].cutoffs_us),
     }
     write_json(manifest, workspace.sequences(as_of) / SEQUENCES_MANIFEST)
     return SequenceSummary(
         as_of, scope, sum(one.stays for one in counts), sum(one.open_stays for one in counts),
-        sum(one.rows for one in counts), len(variables), ledger, warnings,
+        sum(one.rows for one in counts), len(variables), ledger, counts[0].appeared_late, counts[0].moved, warnings,
     )  # fmt: skip
 
 
@@ -184,15 +196,30 @@ def _shard_numbers(patient_ids: pd.Series, count: int) -> np.ndarray:
     return np.array(digests, dtype=np.int64) % count
 
 
-def _with_steps(stays: pd.DataFrame, config: Config) -> pd.DataFrame:
-    """Add `steps` and `first_bin`: whole bins before a discharge, and for an open stay the begun one too."""
+def _with_steps(stays: pd.DataFrame, arrivals: Arrivals, config: Config) -> pd.DataFrame:
+    """Add `steps` and `first_bin`: what nights have written of each stay, and `steps_to_end`: those of them that the
+    stay lasted for."""
     if config.sequences.steps == "single":
-        return stays.assign(steps=np.int64(1), first_bin=np.int64(0))
-    bins = stays["duration_hours"] / config.sequences.bin_hours
-    counted = np.where(stays["is_open"], np.ceil(bins), np.floor(bins)).astype(np.int64)
-    total = np.maximum(counted, 1)
+        return stays.assign(steps=np.int64(1), first_bin=np.int64(0), steps_to_end=np.int64(1))
+    every = np.arange(len(stays))
+    total = np.maximum(arrivals.written(every, arrivals.nights.last), 1)
     steps = np.minimum(total, max(config.sequences.max_hours // config.sequences.bin_hours, 1))
-    return stays.assign(steps=steps, first_bin=total - steps)
+    first_bin = total - steps
+    lasted = arrivals.lasts(every, epoch_us(stays["end_at"])) - first_bin
+    to_end = np.where(stays["is_open"], steps, np.clip(lasted, 1, steps))
+    return stays.assign(steps=steps, first_bin=first_bin, steps_to_end=to_end)
+
+
+def _as_last_known(stays: pd.DataFrame, statics: StaticVersions) -> pd.DataFrame:
+    """The static features as the nights knew them at each stay's last step: what was written down with its end, or
+    after it, none of them knew."""
+    last = np.flatnonzero(np.append(statics.stay[1:] != statics.stay[:-1], len(statics.stay) > 0))
+    known = stays.copy()
+    for name in statics.frame:
+        column = known[name].to_numpy(dtype=object, copy=True)
+        column[statics.stay[last]] = statics.frame[name].to_numpy(dtype=object)[last]
+        known[name] = pd.Series(column, index=known.index).astype(known[name].dtype)
+    return known
 
 
 def _observation_partitions(workspace: Workspace, cohort: Cohort, config: Config) -> list[Path]:
@@ -230,40 +257,27 @@ def _known_variables(workspace: Workspace, cohort: Cohort, config: Config) -> li
         return [row[0] for row in database.execute(query, {"paths": paths}).fetchall()]
 
 
-def _binned(
-    workspace: Workspace,
-    cohort: Cohort,
-    partitions: list[Path],
-    stays: pd.DataFrame,
-    variables: list[str],
-    members: list[np.ndarray],
-    config: Config,
-    counts: RowCounts,
-) -> Iterator[BinnedStays]:
-    plan = BinningPlan(
+def _plan(cohort: Cohort, stays: pd.DataFrame, arrivals: Arrivals, variables: list[str], config: Config) -> BinningPlan:
+    return BinningPlan(
         stay_ids=stays["stay_id"].to_numpy(dtype=object),
-        start_us=epoch_us(stays["admitted_at"]),
         end_us=epoch_us(stays["end_at"]),
         is_open=stays["is_open"].to_numpy(dtype=bool),
         first_bin=stays["first_bin"].to_numpy(dtype=np.int64),
         steps=stays["steps"].to_numpy(dtype=np.int64),
         variables=tuple(variables),
-        bin_hours=config.sequences.bin_hours,
+        arrivals=arrivals,
         early_hours=config.sequences.pre_admission_hours,
         others=cohort.others,
     )
+
+
+def _binned(
+    workspace: Workspace,
+    partitions: list[Path],
+    plan: BinningPlan,
+    members: list[np.ndarray],
+    config: Config,
+    counts: RowCounts,
+) -> Iterator[BinnedStays]:
     memory_bytes = int(config.workspace.memory_limit_gb * 1e9)
     return bin_observations(partitions, plan, members, memory_bytes, workspace.scratch, counts)
-
-
-def _steps_schema(variables: list[str]) -> pa.Schema:
-    """stay_id (a dictionary to the writer, text to readers), step int32, and each variable float32."""
-    fields = [pa.field("stay_id", pa.dictionary(pa.int32(), pa.string())), pa.field("step", pa.int32())]
-    return pa.schema([*fields, *(pa.field(name, pa.float32()) for name in variables)])
-
-
-def _steps_table(binned: BinnedStays, ids: pa.Array, schema: pa.Schema) -> pa.Table:
-    stays, code = np.unique(binned.stay, return_inverse=True)
-    names = pa.DictionaryArray.from_arrays(pa.array(code.astype(np.int32)), ids.take(pa.array(stays)))
-    columns = [names, pa.array(binned.step), *(pa.array(values) for values in binned.values)]
-    return pa.table(columns, schema=schema)

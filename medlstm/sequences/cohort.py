@@ -15,6 +15,7 @@ from medlstm.lake.files import Workspace, partitions_until
 from medlstm.lake.partitions import DATED_ROWS_SQL
 from medlstm.sequences.snapshots import read_listings, vanished_stays
 from medlstm.settings.workspace import Config
+from medlstm.values.instants import instant_us
 
 Scope = Literal["open", "all"]
 SPLITS = ("test", "calibration", "validation", "train")
@@ -27,6 +28,7 @@ class Cohort:
     `frame` has one row a stay, sorted by stay_id: stay_id, patient_id, admitted_at, end_at (discharge, or
     the cutoff while open), is_open, duration_hours (admission to end_at), split, and the static features. `others`:
     the stays that are known, but not in `frame`, by stay_id with the kind of the ledger that their observations are.
+    `vanished`: stays that a snapshot no longer listed, and the date of it.
     """
 
     as_of: date
@@ -34,6 +36,7 @@ class Cohort:
     frame: pd.DataFrame
     others: Mapping[str, str]
     known_as_of: date
+    vanished: Mapping[str, date]
 
 
 def load_cohort(
@@ -46,7 +49,8 @@ def load_cohort(
     """
     cutoff = config.cutoff_instant(as_of)
     newest = _newest_stays(workspace, known_as_of or as_of, cutoff, config)
-    newest = _with_vanished(newest, vanished_stays(read_listings(workspace, as_of, config)), config)
+    vanished = vanished_stays(read_listings(workspace, as_of, config))
+    newest = _with_vanished(newest, vanished, config)
     standing = newest[newest["standing"]].drop(columns=["standing", "taken_back"]).reset_index(drop=True)
     frame = _with_censoring(standing, cutoff)
     if known_as_of and "died" in frame:
@@ -56,7 +60,8 @@ def load_cohort(
         others |= dict.fromkeys(frame.loc[~frame["is_open"], "stay_id"], "stay_ended")
         frame = frame[frame["is_open"]].reset_index(drop=True)
     frame["split"] = assign_splits(frame["patient_id"], config)
-    return Cohort(as_of, cutoff, frame, others, known_as_of or as_of)
+    left = {stay: day for stay, (day, _) in vanished.items()}
+    return Cohort(as_of, cutoff, frame, others, known_as_of or as_of, left)
 
 
 def _with_vanished(newest: pd.DataFrame, vanished: dict[str, tuple[date, bool]], config: Config) -> pd.DataFrame:
@@ -64,8 +69,7 @@ def _with_vanished(newest: pd.DataFrame, vanished: dict[str, tuple[date, bool]],
     was withdrawn, or had not begun by then, is none."""
     if not vanished:
         return newest
-    last_instant = {day: pd.Timestamp(config.cutoff_instant(day)).tz_convert("UTC") - pd.Timedelta(1, "us")
-                    for day, _ in vanished.values()}  # fmt: skip
+    last_instant = {day: last_instant_before_cutoff(day, config) for day, _ in vanished.values()}
     ends = {stay: last_instant[day] for stay, (day, _) in vanished.items()}
     withdrawn = [stay for stay, (_, was_withdrawn) in vanished.items() if was_withdrawn]
     end = pd.to_datetime(newest["stay_id"].map(ends), utc=True).dt.as_unit("us")
@@ -76,6 +80,11 @@ def _with_vanished(newest: pd.DataFrame, vanished: dict[str, tuple[date, bool]],
         taken_back=newest["taken_back"] | never,
         standing=newest["standing"] & ~never,
     )
+
+
+def last_instant_before_cutoff(day: date, config: Config) -> pd.Timestamp:
+    """When a stay that the snapshot of a date no longer lists ended at the latest."""
+    return pd.Timestamp(config.cutoff_instant(day)).tz_convert("UTC") - pd.Timedelta(1, "us")
 
 
 def _not_standing(newest: pd.DataFrame) -> dict[str, str]:
@@ -139,8 +148,3 @@ def assign_splits(patient_ids: pd.Series, config: Config) -> pd.Series:
 def _unit_hash(patient_id: str, seed: int) -> float:
     digest = hashlib.sha256(f"{seed}:{patient_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def instant_us(moment: datetime) -> int:
-    """An aware moment as microseconds since 1970; `Timestamp.value` would be nanoseconds, whatever the unit."""
-    return int(pd.Timestamp(moment).tz_convert("UTC").as_unit("us").to_datetime64().astype("int64"))

@@ -21,7 +21,7 @@ UNKNOWN_STAY = "unknown_stay"
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         IN_A_BIN: "in a bin: what a model can see",
-        OVERWRITTEN: "overwritten by a later value of the same bin",
+        OVERWRITTEN: "overwritten by a later value",
         "taken_back": "taken back by the source",
         "takes_back": "marks of the source that take a row back",
         "without_value": "without a value or a time",
@@ -34,6 +34,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "after_discharge": "at or after the discharge",
         "after_cutoff": "at or after the cutoff",
         "beyond_max_hours": "older than sequences.max_hours",
+        "arrived_too_late": "arrived when no bin of its stay was left to write",
         "after_last_bin": "after the last whole bin of its stay",
         "not_read": "arrived before anybody in a bed was admitted",
     }

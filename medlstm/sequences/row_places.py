@@ -7,45 +7,53 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from medlstm.sequences.arrivals import US_PER_HOUR, Arrivals
 from medlstm.sequences.observation_batches import ObservationBatch
 from medlstm.sequences.row_ledger import UNKNOWN_STAY, RowCounts
 from medlstm.sequences.waiting_rows import CellRows
 
-_US_PER_HOUR = 3_600_000_000
 # Stays that some pass of the night bins; their rows are counted by where they fall.
 _MEMBER = ""
 
 
 @dataclass(frozen=True)
 class BinningPlan:
-    """n stays: `stay_ids`, `start_us`, `end_us` (exclusive), `is_open`, `first_bin` and `steps`, all [n]; `variables`
-    by name.
+    """n stays: `stay_ids`, `start_us`, `end_us` (exclusive), `is_open`, `first_bin` and `steps` (those that nights had
+    written), all [n]; `variables` by name; `arrivals` are of the same stays.
 
     What was seen up to `early_hours` before a stay's start counts in its first bin. `others`: kinds of the ledger by
     the stay_id of stays that are known, but not binned.
     """
 
     stay_ids: np.ndarray
-    start_us: np.ndarray
     end_us: np.ndarray
     is_open: np.ndarray
     first_bin: np.ndarray
     steps: np.ndarray
     variables: tuple[str, ...]
-    bin_hours: int
+    arrivals: Arrivals
     early_hours: float = 0.0
     others: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def start_us(self) -> np.ndarray:
+        return self.arrivals.axis.start_us
+
 
 class RowPlaces:
-    """Where the row of a stay, time and variable belongs; what belongs nowhere is counted."""
+    """Where the row of a stay, time and variable belongs; what belongs nowhere is counted.
+
+    `has_late` [parts] tells in which parts a row stands in a later step than that of its time.
+    """
 
     def __init__(self, plan: BinningPlan, parts: list[np.ndarray], counts: RowCounts) -> None:
         self.counts = counts
-        self.bin_us = plan.bin_hours * _US_PER_HOUR
+        self.arrivals = plan.arrivals
+        self.bin_us = plan.arrivals.axis.bin_us
+        self.early_us = int(plan.early_hours * US_PER_HOUR)
         self.position = pd.Index([*plan.stay_ids, *plan.others], dtype=object)
         self.variable = {name: index for index, name in enumerate(plan.variables)}
-        # The last place is that of stays that nobody knows; what is not binned begins and ends at once.
+        # The last place is that of stays that nobody knows.
         n, rest = len(plan.stay_ids), len(plan.others) + 1
         kinds = sorted(set(plan.others.values()))
         self.kinds = [_MEMBER, UNKNOWN_STAY, *kinds]
@@ -58,14 +66,16 @@ class RowPlaces:
             self.part[part] = index
             self.first_cell[part] = np.cumsum(steps) - steps
             self.cells[index] = steps.sum()
-        self.first_us = np.append(plan.start_us + plan.first_bin * self.bin_us, np.zeros(rest, dtype=np.int64))
-        self.early_us = np.append(plan.start_us - int(plan.early_hours * _US_PER_HOUR), np.zeros(rest, dtype=np.int64))
-        self.begin_us = np.where(np.append(plan.first_bin, np.ones(rest)) > 0, self.first_us, self.early_us)
-        self.stop_us = np.append(plan.end_us, np.zeros(rest, dtype=np.int64))
+        self.has_late = np.zeros(len(parts), dtype=bool)
+        nothing = np.zeros(rest, dtype=np.int64)
+        self.start_us = np.append(plan.start_us, nothing)
+        self.stop_us = np.append(plan.end_us, nothing)
+        self.first_bin = np.append(plan.first_bin, nothing)
+        self.steps_end = np.append(plan.first_bin + plan.steps, nothing)
+        in_bed = plan.arrivals.written_in_bed(np.arange(n), plan.arrivals.nights.last)
+        self.in_bed = np.append(in_bed, nothing)
+        self.first_night = np.append(plan.arrivals.first_night(), nothing)
         self.is_open = np.append(plan.is_open, np.zeros(rest, dtype=bool))
-        last_us = self.first_us + np.append(plan.steps * self.bin_us, np.zeros(rest, dtype=np.int64))
-        self.end_us = np.minimum(self.stop_us, last_us)
-        self.end_us[self.part < 0] = self.begin_us[self.part < 0]
 
     def rows_of(self, batch: ObservationBatch) -> Iterator[tuple[int, CellRows]]:
         """(part, rows) for each part that has rows in the batch."""
@@ -74,19 +84,45 @@ class RowPlaces:
         if (self.part[known] < 0).all():
             return
         variable = np.append([self.variable.get(name, -1) for name in batch.variables], -1)
+        binned = self.part[known] >= 0
         rows = Located(known[batch.stay], variable[batch.variable], batch.time, batch.value)
-        wanted = (rows.time >= self.begin_us[known][batch.stay]) & (rows.time < self.end_us[known][batch.stay])
-        wanted &= rows.code >= 0
-        if not wanted.all():
-            binned = self.part[known] >= 0
-            outside = ~wanted if binned.all() else ~wanted & binned[batch.stay]
-            self._count_outside(rows.take(np.flatnonzero(outside)))
-            rows = rows.take(np.flatnonzero(wanted))
+        night = self.arrivals.nights.number_of(batch.extract_date)
+        own, step = self._steps(rows, batch, known, binned, night)
+        wanted = (rows.time >= (self.start_us[known] - self.early_us)[batch.stay]) & (rows.code >= 0)
+        wanted &= (step < self.steps_end[known][batch.stay]) & (step >= self.first_bin[known][batch.stay])
+        # What a night that took the stay for open had written stays, though the stay had ended by then.
+        wanted &= (rows.time < self.stop_us[known][batch.stay]) | (step < self.in_bed[known][batch.stay])
+        late = step > own
+        of_others = ~binned[batch.stay]
+        if of_others.any() or not wanted.all():
+            outside = np.flatnonzero(~wanted & ~of_others)
+            self._count_outside(rows.take(outside), step[outside], late[outside])
+            kept = np.flatnonzero(wanted & ~of_others)
+            rows, step, late = rows.take(kept), step[kept], late[kept]
         part = self.part[rows.stay]
-        # What was seen before the admission is part of the first step.
-        step = np.maximum(rows.time - self.first_us[rows.stay], 0) // self.bin_us
-        cell = rows.code * self.cells[part] + self.first_cell[rows.stay] + step
+        self.has_late[part[late]] = True
+        cell = rows.code * self.cells[part] + self.first_cell[rows.stay] + (step - self.first_bin[rows.stay])
         yield from _by_part(part, CellRows(cell, rows.time, rows.value))
+
+    def _steps(
+        self, rows: "Located", batch: ObservationBatch, known: np.ndarray, binned: np.ndarray, night: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Of each row the step of its time (what was seen before the admission is part of the first), and the step that
+        it enters: the first one that no night had written when it arrived."""
+        own = np.maximum(rows.time - self.start_us[known][batch.stay], 0) // self.bin_us
+        first_open = np.zeros(len(known), dtype=np.int64)
+        first_open[binned] = self.arrivals.first_open_step(known[binned], night)
+        step = np.maximum(own, first_open[batch.stay])
+        # Nothing of the night's own day can be in a bin that a cutoff divides, unless no night had begun it.
+        may_be_divided = binned & (first_open == 0)
+        unsure = may_be_divided[batch.stay] | (step > own) | (rows.time >= self.arrivals.nights.cutoff_of(night))
+        if not binned.all():
+            unsure &= binned[batch.stay]
+        some = np.arange(len(own)) if unsure.all() else np.flatnonzero(unsure)
+        if len(some):
+            own[some] = self.arrivals.own_step(rows.stay[some], rows.time[some])
+            step[some] = np.maximum(step[some], own[some])
+        return own, step
 
     def _count_stays(self, batch: ObservationBatch, known: np.ndarray) -> None:
         """Rows of stays that are not binned by any pass, and of the date as a whole."""
@@ -99,19 +135,20 @@ class RowPlaces:
             if kind != _MEMBER:
                 self.counts.others[kind] += rows
 
-    def _count_outside(self, rows: "Located") -> None:
-        """Rows of binned stays that belong into no cell."""
+    def _count_outside(self, rows: "Located", step: np.ndarray, late: np.ndarray) -> None:
+        """Rows of binned stays that belong into no cell; `late` are those whose `step` is not that of their time."""
         used = rows.code >= 0
         unused = len(used) - int(np.count_nonzero(used))
         self.counts.members["unused_variable"] += unused
-        stay, time = (rows.stay[used], rows.time[used]) if unused else (rows.stay, rows.time)
+        stay, time, step, late = (one[used] for one in (rows.stay, rows.time, step, late))
         is_open = self.is_open[stay]
-        late = time >= self.stop_us[stay]
+        ended = time >= self.stop_us[stay]
         asked = {
-            "before_admission": time < self.early_us[stay],
-            "after_cutoff": late & is_open,
-            "after_discharge": late & ~is_open,
-            "beyond_max_hours": time < self.begin_us[stay],
+            "before_admission": time < self.start_us[stay] - self.early_us,
+            "after_cutoff": ended & is_open,
+            "after_discharge": ended & ~is_open,
+            "beyond_max_hours": step < self.first_bin[stay],
+            "arrived_too_late": late,
         }
         kind = np.select(list(asked.values()), list(range(len(asked))), default=len(asked))
         found = np.bincount(kind, minlength=len(asked) + 1).tolist()

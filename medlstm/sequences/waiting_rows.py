@@ -21,6 +21,13 @@ class CellRows(NamedTuple):
     def take(self, rows: np.ndarray) -> "CellRows":
         return CellRows(self.cell[rows], self.time[rows], self.value[rows])
 
+    @staticmethod
+    def joined(batches: "list[CellRows]") -> "CellRows":
+        """Rows of several batches as one."""
+        if not batches:
+            return CellRows(*(np.empty(0, dtype=one) for one in _TYPES))
+        return CellRows(*(np.concatenate(column) for column in zip(*batches, strict=True)))
+
 
 class WaitingRows:
     """Rows of each part in the order in which they came, in memory up to a limit and beyond it in temporary files."""

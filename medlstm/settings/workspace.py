@@ -77,13 +77,15 @@ class SequencesSection(Section):
     A stay that lasts longer than `max_hours` is cut to its newest hours. Keep it longer than stays last: of a stay that
     has ended, training would see which hours are missing, and so how long it went on, which no night can know. What was
     seen up to `pre_admission_hours` before the admission (in the emergency room, or on that day) counts in the first
-    step.
+    step. `by_arrival` false places what came late as if it had come in time, as no night saw it; it is there to measure
+    what that costs.
     """
 
     steps: Literal["binned", "single"] = "binned"
     bin_hours: Annotated[int, Field(ge=1, le=24)] = 1
     max_hours: Annotated[int, Field(ge=1, le=8760)] = 8760
     pre_admission_hours: Annotated[float, Field(ge=0, le=8760)] = 24
+    by_arrival: bool = True
     shards: Annotated[int, Field(ge=1, le=1024)] = 4
 
 

@@ -11,7 +11,8 @@ from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.evaluation.day_errors import DayErrors
 from medlstm.evaluation.metrics import paired_bootstrap
 from medlstm.models.predict import predict
-from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, followed_up, nightly_points
+from medlstm.sequences.batches import arrange
+from medlstm.sequences.nightly_points import NightlyPoints, elapsed_days, followed_up, nightly_points
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import BLEND_PARTS, model_names
 from medlstm.settings.workspace import Config

@@ -14,7 +14,8 @@ from medlstm.evaluation.metrics import bootstrapped_mean, mean_absolute_error
 from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
 from medlstm.models.predict import Predictions, predict
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences.batches import NightlyPoints, arrange, elapsed_days, followed_up, nightly_points
+from medlstm.sequences.batches import arrange
+from medlstm.sequences.nightly_points import NightlyPoints, elapsed_days, followed_up, nightly_points
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config
 from medlstm.training.fit_ensemble import FittedModel, fit_model

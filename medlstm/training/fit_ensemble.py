@@ -20,7 +20,8 @@ from medlstm.models.ensemble import Ensemble, build_member
 from medlstm.models.member import Member
 from medlstm.models.predict import predict
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences.batches import NightlyPoints, Stays, arrange, elapsed_days
+from medlstm.sequences.batches import Stays, arrange
+from medlstm.sequences.nightly_points import NightlyPoints, elapsed_days
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config
 from medlstm.training.blend_weights import fit_blend_weights

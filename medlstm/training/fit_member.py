@@ -11,7 +11,8 @@ from medlstm.models.member import Member
 from medlstm.models.spec import ModelSpec
 from medlstm.models.step_network import StepNetwork
 from medlstm.models.table_member import TableMember, TableRows
-from medlstm.sequences.batches import NightlyPoints, Stays, batches_at, died, elapsed_days, followup_hours
+from medlstm.sequences.batches import Stays, batches_at, died
+from medlstm.sequences.nightly_points import NightlyPoints, elapsed_days, followup_hours
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import Config, TrainingSection
 from medlstm.training.sizes import Sizes
@@ -50,7 +51,14 @@ def fit_member(
     if isinstance(member, StepNetwork):
         member.to(device)
         fit = GradientFit(
-            member, stays.training, stays.validation, stays.validation_points, config, sizes, device, position,
+            member,
+            stays.training,
+            stays.validation,
+            stays.validation_points,
+            config,
+            sizes,
+            device,
+            position,
             on_epoch,
         )
         result = fit.run(deadline)
@@ -82,9 +90,14 @@ def table_rows(
             taken.append(within)
             if augments:
                 values = sampled_less_often(
-                    batch.values, batch.steps, rare, training.lab_cutoff_share, training.observation_dropout, generator
+                    batch.inputs.values,
+                    batch.steps,
+                    rare,
+                    training.lab_cutoff_share,
+                    training.observation_dropout,
+                    generator,
                 )
-                features.append(member.rows_at((values, *batch.inputs[1:]), row, step))
+                features.append(member.rows_at(batch.inputs._replace(values=values), row, step))
                 taken.append(within)
     at = np.concatenate(taken)
     wanted = targets(stays.sequences, asked, member.spec)

@@ -4,6 +4,7 @@ Everything is fitted on training stays only and ends up in the model's own buffe
 """
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.stats import skew
 from sklearn.impute import SimpleImputer
@@ -14,7 +15,8 @@ from medlstm.models.distribution import fit_edges
 from medlstm.models.inputs import RawInputs, unskewed
 from medlstm.models.spec import ModelSpec
 from medlstm.models.summaries import TABLE_STATISTICS
-from medlstm.sequences.batches import NightlyPoints, Stays, died
+from medlstm.sequences.batches import Stays, died
+from medlstm.sequences.nightly_points import NightlyPoints
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import BLEND_PARTS
 from medlstm.settings.workspace import Config
@@ -26,6 +28,7 @@ _MIN_STAYS_OF_AN_OUTCOME = 20
 _MIN_SHARE_WITH_VARIABLE = 0.005
 _MIN_VALUES_FOR_SKEW = 20
 _ROWS_PER_CHUNK = 200_000
+_NOTHING = pd.Series([], dtype="object")
 
 
 def fit_spec(training: StaySequences, points: NightlyPoints, config: Config, sizes: Sizes) -> ModelSpec:
@@ -77,9 +80,12 @@ def _usable_variables(training: StaySequences, config: Config) -> tuple[str, ...
 
 
 def _categories(training: StaySequences, name: str) -> tuple[str, ...]:
-    if name not in training.stays or training.stays[name].isna().all():
+    known = pd.concat(
+        [frame[name] for frame in (training.stays, training.statics.frame) if name in frame] or [_NOTHING]
+    )
+    known = known.dropna()
+    if known.empty:
         return ()
-    known = training.stays[name].dropna()
     encoder = OneHotEncoder().fit(np.asarray(known, dtype=object).reshape(-1, 1))
     return tuple(encoder.categories_[0])
 
@@ -91,7 +97,7 @@ def fit_buffers(training: Stays) -> dict[str, Tensor]:
     offset = _skew_offsets(np.clip(values, lower, upper), lower)
     mean, scale = _fit_scaler(_unskewed(np.clip(values, lower, upper), offset))
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-    statics = training.numeric.astype(np.float64)
+    statics = training.statics.numeric.astype(np.float64)
     median = imputer.fit(statics).statistics_ if statics.shape[1] else np.empty(0)
     static_mean, static_scale = _fit_scaler(statics)
     arrays = {

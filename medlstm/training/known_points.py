@@ -6,7 +6,7 @@ import pandas as pd
 from medlstm.errors import ModelUnavailable
 from medlstm.evaluation.subgroups import group_labels
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences.batches import NightlyPoints
+from medlstm.sequences.nightly_points import NightlyPoints
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.training.fit_member import is_known
 

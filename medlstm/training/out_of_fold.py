@@ -9,7 +9,8 @@ import torch
 from medlstm.evaluation.conformal_intervals import GroupWidening, group_widenings, interval_scores
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.predict import Predictions, predict
-from medlstm.sequences.batches import died, elapsed_days
+from medlstm.sequences.batches import died
+from medlstm.sequences.nightly_points import elapsed_days
 from medlstm.training.fit_member import MemberStays, is_known
 from medlstm.training.known_points import groups_at, within_horizon
 

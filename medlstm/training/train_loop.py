@@ -15,7 +15,6 @@ from medlstm.models.augmentation import rare_variables, sampled_less_often
 from medlstm.models.step_network import StepNetwork
 from medlstm.sequences.batches import (
     Batch,
-    NightlyPoints,
     Stays,
     collate,
     ordered_batches,
@@ -23,6 +22,7 @@ from medlstm.sequences.batches import (
     shuffled_batches,
     valid_steps,
 )
+from medlstm.sequences.nightly_points import NightlyPoints
 from medlstm.settings.workspace import Config, TrainingSection
 from medlstm.training.sizes import Sizes
 
@@ -165,9 +165,9 @@ class GradientFit:
     def _augmented(self, batch: Batch) -> Tensor:
         training = self.config.training
         if training.lab_cutoff_share == 0 and training.observation_dropout == 0:
-            return batch.values
+            return batch.inputs.values
         return sampled_less_often(
-            batch.values, batch.steps, self.rare, training.lab_cutoff_share, training.observation_dropout,
+            batch.inputs.values, batch.steps, self.rare, training.lab_cutoff_share, training.observation_dropout,
             self.augmenter,
         )  # fmt: skip
 
@@ -180,8 +180,7 @@ class GradientFit:
 
     def _loss(self, batch: Batch, supervised: Tensor, values: Tensor | None = None) -> Tensor:
         """The sum of the loss over the supervised steps [B, T]."""
-        inputs = batch.inputs if values is None else (values, *batch.inputs[1:])
-        output = self.member(*inputs)
+        output = self.member(batch.inputs if values is None else batch.inputs._replace(values=values))
         days, censored = self._target(batch)
         each = self.member.head.loss(output.remaining, days, censored, batch.followup_days)
         loss = torch.where(supervised, each, 0.0).sum()

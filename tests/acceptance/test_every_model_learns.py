@@ -9,8 +9,9 @@ from medlstm.lake.files import Workspace
 from medlstm.models.predict import predict
 from medlstm.registry.versions import load_network, load_records, save_model
 from medlstm.scoring.score_night import score_stays
-from medlstm.sequences.batches import arrange, last_points, nightly_points
+from medlstm.sequences.batches import arrange
 from medlstm.sequences.build import build_sequences
+from medlstm.sequences.nightly_points import last_points, nightly_points
 from medlstm.sequences.stay_sequences import load_sequences
 from medlstm.settings.model_names import BLEND_PARTS
 from medlstm.training.fit_and_evaluate import train_model

@@ -14,8 +14,9 @@ from medlstm.lake import schemas as tables
 from medlstm.lake.files import Workspace, partition_file, read_table, write_table
 from medlstm.models.predict import predict
 from medlstm.registry.versions import save_model
-from medlstm.sequences.batches import arrange, last_points
+from medlstm.sequences.batches import arrange
 from medlstm.sequences.build import build_sequences
+from medlstm.sequences.nightly_points import last_points
 from medlstm.sequences.stay_sequences import load_sequences
 from medlstm.settings.workspace import load_config
 from medlstm.training.fit_and_evaluate import train_model

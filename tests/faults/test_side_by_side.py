@@ -8,8 +8,8 @@ from medlstm.contracts.raw_to_admitted import validate_date, validate_dates
 from medlstm.contracts.validation_groups import validation_groups
 from medlstm.ingest.landing_to_raw import ingest_dates, ingest_planned, plan_dates
 from medlstm.lake.files import Workspace
-from medlstm.sequences.batches import nightly_points
 from medlstm.sequences.build import build_sequences, build_shards, finish_sequences
+from medlstm.sequences.nightly_points import nightly_points
 from medlstm.sequences.stay_sequences import load_sequences
 from medlstm.training.devices import cpu_threads
 from medlstm.training.fit_ensemble import fit_model

@@ -84,18 +84,25 @@ def test_a_late_row_and_a_correction_count_from_the_night_they_came(place):
     first = _night(place, DAYS[0])
     _drop(place, DAYS[1], stays="", labs=_lab(DAYS[0], 1, 90) + _lab(DAYS[0], 5, 85))
     assert first == {("a", 1): 80, ("a", 2): 81}
-    assert _night(place, DAYS[1]) == {("a", 1): 90, ("a", 2): 81, ("a", 5): 85}
+    # What was the past stays so, and an older value than the one that is known says nothing new.
+    assert _night(place, DAYS[1]) == {("a", 1): 80, ("a", 2): 81, ("a", 24): 85}
     assert _view(place, DAYS[0]) == first
 
 
-def test_a_retraction_takes_a_row_back_and_what_was_before_it_in_the_bin_stands(place):
+def test_a_retraction_takes_a_row_back_and_from_then_on_what_was_before_it_stands(place):
     labs = f"a,{DAYS[0]}T01:10:00,HR,70,\n" + _lab(DAYS[0], 1, 80) + _lab(DAYS[0], 2, 300)
     _drop(place, DAYS[0], stays=_stay(DAYS[0]), labs=labs)
     _drop(place, DAYS[1], stays="", labs=_lab(DAYS[0], 1, "", wrong="yes") + _lab(DAYS[0], 2, "", wrong="1"))
     _drop(place, DAYS[2], stays="", labs=_lab(DAYS[0], 2, 82))
     assert _night(place, DAYS[0]) == {("a", 1): 80, ("a", 2): 300}
-    assert _night(place, DAYS[1]) == {("a", 1): 70}
-    assert _night(place, DAYS[2]) == {("a", 1): 70, ("a", 2): 82}
+    assert _night(place, DAYS[1]) == {("a", 1): 80, ("a", 2): 300, ("a", 24): 70}
+    assert _night(place, DAYS[2]) == {("a", 1): 80, ("a", 2): 300, ("a", 24): 70, ("a", 48): 82}
+
+
+def test_a_value_that_is_taken_back_on_its_own_day_leaves_what_was_before_it_in_the_bin(place):
+    labs = f"a,{DAYS[0]}T01:10:00,HR,70,\n" + _lab(DAYS[0], 1, 80) + _lab(DAYS[0], 1, "", wrong="yes")
+    _drop(place, DAYS[0], stays=_stay(DAYS[0]), labs=labs)
+    assert _night(place, DAYS[0]) == {("a", 1): 70}
 
 
 def test_a_stay_that_was_entered_in_error_is_in_no_night_after(place):
@@ -149,7 +156,8 @@ def test_what_comes_for_a_past_date_belongs_to_the_next_night_and_past_nights_st
         f"{DAYS[3]}: 1 files came late for {DAYS[0]}", f"{DAYS[3]}: 2 files came late for {DAYS[1]}",
     ]  # fmt: skip
     after = _night(place, DAYS[3])
-    assert after == {("a", 1): 80, ("a", 49): 84, ("a", 2): 81, ("a", 27): 83}
+    # Both late values are older than the one that is known.
+    assert after == {("a", 1): 80, ("a", 49): 84}
     for day, known in nights.items():
         assert _night(place, day) == known
         assert _bytes(place, day) == before[day]
@@ -171,7 +179,7 @@ def test_a_file_that_changes_after_its_night_comes_as_a_correction(place):
     _drop(place, DAYS[0], labs=_lab(DAYS[0], 1, 99))
     kept = ingest_date(place, DAYS[0], CONFIG)
     assert "has changed; the raw partitions of its night are used" in kept.warnings[0]
-    assert _night(place, DAYS[1]) == {("a", 1): 99}
+    assert _night(place, DAYS[1]) == {("a", 1): 80, ("a", 24): 99}
     assert _night(place, DAYS[0]) == {("a", 1): 80}
     assert ingest_date(place, DAYS[0], CONFIG, reopen=True).observations == 1
     assert _night(place, DAYS[0]) == {("a", 1): 99}

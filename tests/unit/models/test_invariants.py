@@ -11,7 +11,8 @@ from medlstm.evaluation.metrics import los_kappa
 from medlstm.models.distribution import RemainingStay, kaplan_meier
 from medlstm.models.predict import predict
 from medlstm.models.step_network import StepNetwork
-from medlstm.sequences.batches import NightlyPoints, arrange, batches_at, elapsed_days
+from medlstm.sequences.batches import arrange, batches_at
+from medlstm.sequences.nightly_points import NightlyPoints, elapsed_days
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import model_names
 from medlstm.settings.workspace import parse_config
@@ -150,7 +151,7 @@ def test_all_that_a_prediction_needs_is_on_the_networks_device(name):
         assert said.days.device == said.survival.device == said.mortality.device == meta
         for member in network.each():
             if isinstance(member, StepNetwork):
-                output = member(*batch.inputs)
+                output = member(batch.inputs)
                 member.head.loss(output.remaining, batch.remaining_days, batch.censored).sum().backward()
                 assert all(one.grad.device == meta for one in member.output.parameters())
 

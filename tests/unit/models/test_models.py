@@ -9,7 +9,7 @@ from medlstm.models.spec import ModelSpec
 from medlstm.models.step_network import StepNetwork
 from medlstm.models.summaries import BRANCH_STATISTICS, TABLE_STATISTICS, branch_summaries, table_features
 from medlstm.models.table_member import TableMember, TableRows
-from medlstm.sequences.batches import valid_steps
+from medlstm.sequences.batches import RawBatch, valid_steps
 from medlstm.settings.model_names import BLEND_PARTS, model_names
 
 NETWORKS = ("lstm", "lstm_attention", "cnn_lstm", "rnn", "gru", "mlp", "cnn")
@@ -30,11 +30,32 @@ def _stays(count, length):
     generator = torch.Generator().manual_seed(1)
     values = torch.randn(count, length, 3, generator=generator, dtype=torch.float64)
     values[torch.rand(values.shape, generator=generator) < 0.5] = torch.nan
-    numeric = torch.randn(count, 2, generator=generator, dtype=torch.float64)
-    numeric[0, 0] = torch.nan
-    codes = torch.tensor([[0, 3], [1, -1]]).repeat(count, 1)[:count]
+    numeric = torch.randn(count, 1, 2, generator=generator, dtype=torch.float64)
+    numeric[0, 0, 0] = torch.nan
+    codes = torch.tensor([[0, 3], [1, -1]]).repeat(count, 1)[:count].unsqueeze(1)
     elapsed = torch.arange(1, length + 1, dtype=torch.float64).expand(count, -1)
-    return values, numeric, codes, elapsed
+    return RawBatch(values, numeric, codes, elapsed)
+
+
+def _changing(count, length):
+    """Stays whose features change at step 3, with values that are late and one that is forgotten."""
+    batch = _stays(count, length)
+    later = (torch.arange(length) >= 3).view(1, -1, 1)
+    late = torch.zeros_like(batch.values)
+    late[:, 4] = 20.0
+    late[0, 5, 0] = torch.inf
+    batch.values[0, 5, 0] = torch.nan
+    return batch._replace(
+        numeric=batch.numeric + later * 2.0, codes=torch.where(later, 1 - batch.codes.clamp(0, 1), batch.codes),
+        late_hours=late,
+    )  # fmt: skip
+
+
+def _shortened(batch, rows, steps):
+    """Some of the stays, up to so many steps."""
+    statics = [one[rows] if one.shape[1] == 1 else one[rows, :steps] for one in (batch.numeric, batch.codes)]
+    late = None if batch.late_hours is None else batch.late_hours[rows, :steps]
+    return RawBatch(batch.values[rows, :steps], *statics, batch.elapsed_hours[rows, :steps], late)
 
 
 def _table_rows(member):
@@ -82,10 +103,42 @@ def test_all_named_models_are_there():
         build_member(_spec("lsmt"))
 
 
+def _without_statics(values, late_hours=None):
+    """One stay's values [1, T, V] with no features, five hours in."""
+    nothing, codes = torch.zeros(1, 1, 0, dtype=values.dtype), torch.zeros(1, 1, 0, dtype=torch.long)
+    return RawBatch(values, nothing, codes, torch.full(values.shape[:2], 5.0, dtype=values.dtype), late_hours)
+
+
+def test_the_age_of_a_late_value_counts_from_when_it_was_observed():
+    nan = torch.nan
+    at = torch.tensor([[[nan], [2.0], [nan], [nan], [nan], [nan]]])
+    came = torch.tensor([[[nan], [nan], [nan], [2.0], [nan], [nan]]])
+    late = torch.zeros_like(came)
+    late[0, 3] = 8.0
+    inputs = ClinicalInputs(1, 0, [], bin_hours=4)
+    in_time, later = inputs(_without_statics(at))[0], inputs(_without_statics(came, late))[0]
+    assert later[:, 0].tolist() == [0, 0, 0, 2, 2, 2]
+    assert later[:, 1].tolist() == [0, 0, 0, 1, 0, 0]
+    assert torch.equal(later[3:, 2], in_time[3:, 2])
+    assert (later[:3, 2] == 1).all()
+
+
+def test_what_was_taken_back_is_not_carried_forward():
+    nan = torch.nan
+    values = torch.tensor([[[2.0], [nan], [nan], [3.0], [nan]]])
+    late = torch.zeros_like(values)
+    late[0, 1] = torch.inf
+    features = ClinicalInputs(1, 0, [], bin_hours=4)(_without_statics(values, late))[0]
+    assert features[:, 0].tolist() == [2, 0, 0, 3, 3]
+    assert features[:, 1].tolist() == [1, 0, 0, 1, 0]
+    assert features[:, 2].tolist() == pytest.approx([0, 1, 1, 0, float(features[4, 2])])
+    assert 0 < features[4, 2] < 1
+
+
 def test_forward_fill_carries_the_last_value_and_its_age():
     values = torch.tensor([[[torch.nan], [2.0], [torch.nan], [torch.nan]]])
     inputs = ClinicalInputs(1, 0, [], bin_hours=4)
-    features = inputs(values, torch.zeros(1, 0), torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, 4))
+    features = inputs(_without_statics(values))
     assert features[0, :, 0].tolist() == [0.0, 2.0, 2.0, 2.0]
     assert features[0, :, 1].tolist() == [0.0, 1.0, 0.0, 0.0]
     gap = features[0, :, 2]
@@ -97,9 +150,7 @@ def test_forward_fill_carries_the_last_value_and_its_age():
 def test_clip_limits_hold_back_an_outlier():
     inputs = ClinicalInputs(1, 0, [], bin_hours=1)
     inputs.upper.fill_(200.0)
-    features = inputs(
-        torch.tensor([[[7200.0]]]), torch.zeros(1, 0), torch.zeros(1, 0, dtype=torch.long), torch.ones(1, 1)
-    )
+    features = inputs(_without_statics(torch.tensor([[[7200.0]]])))
     assert features[0, 0, 0] == 200.0
 
 
@@ -123,9 +174,7 @@ def test_summaries_so_far_by_hand():
     assert change.tolist() == [0, 0, 0, 4]
     assert ever.tolist() == [0, 1, 1, 1]
     assert branch_summaries(observed).shape[-1] == BRANCH_STATISTICS
-    nothing = torch.zeros(1, 0, dtype=torch.float64)
-    batch = values, nothing, torch.zeros(1, 0, dtype=torch.long), torch.full((1, 4), 5.0, dtype=torch.float64)
-    row = table_features(inputs, batch, torch.zeros(4, dtype=torch.long), torch.arange(4))
+    row = table_features(inputs, _without_statics(values), torch.zeros(4, dtype=torch.long), torch.arange(4))
     # last, mean, minimum, maximum, spread, first, day mean, day change, age, count, spread of changes, elapsed hours
     assert row[3].tolist() == pytest.approx([6, 4, 2, 6, 2, 2, 6, 2, 0, np.log(3), nan, 5], nan_ok=True)
     assert torch.isnan(row[0, :8]).all()
@@ -137,8 +186,7 @@ def test_the_spread_of_changes_is_that_of_the_differences_between_consecutive_va
     series = [nan, 2.0, nan, 6.0, 5.0, nan, 1.0]
     values = torch.tensor(series, dtype=torch.float64).view(1, -1, 1)
     inputs = ClinicalInputs(1, 0, [], bin_hours=24).double()
-    nothing, codes = torch.zeros(1, 0, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.long)
-    batch = values, nothing, codes, torch.full((1, 7), 5.0, dtype=torch.float64)
+    batch = _without_statics(values)
     column = TABLE_STATISTICS.index("change_spread")
     # Many steps of one stay are summed up running, a single one as a whole.
     running = table_features(inputs, batch, torch.zeros(7, dtype=torch.long), torch.arange(7))[:, column]
@@ -161,39 +209,51 @@ def test_branch_summaries_do_not_depend_on_how_often_the_same_was_measured():
     )
 
 
+@pytest.mark.parametrize("made", [_stays, _changing])
 @pytest.mark.parametrize("name", model_names())
-def test_a_stay_scores_the_same_alone_in_a_batch_and_under_padding(members, name):
-    values, numeric, codes, elapsed = _stays(5, 12)
+def test_a_stay_scores_the_same_alone_in_a_batch_and_under_padding(members, name, made):
+    batch = made(5, 12)
     row, step = torch.arange(5), torch.full((5,), 6)
-    together = members[name].at((values, numeric, codes, elapsed), row, step)
+    together = members[name].at(batch, row, step)
     for index in range(5):
-        one = slice(index, index + 1)
-        batch = values[one, :7], numeric[one], codes[one], elapsed[one, :7]
-        alone = members[name].at(batch, torch.zeros(1, dtype=torch.long), step[:1])
+        alone = members[name].at(
+            _shortened(batch, slice(index, index + 1), 7), torch.zeros(1, dtype=torch.long), step[:1]
+        )
         for mine, theirs in zip(alone, together, strict=True):
             torch.testing.assert_close(mine[0], theirs[index], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", model_names())
-def test_a_later_value_changes_no_earlier_output(members, name):
-    values, numeric, codes, elapsed = _stays(2, 10)
+def test_a_later_value_or_feature_changes_no_earlier_output(members, name):
+    batch = _changing(2, 10)
     row, step = torch.arange(2).repeat_interleave(6), torch.arange(6).repeat(2)
-    before = members[name].at((values, numeric, codes, elapsed), row, step)
-    changed, later = values.clone(), elapsed.clone()
-    changed[:, 6:] = 99.0
-    later[:, 6:] += 5
-    after = members[name].at((changed, numeric, codes, later), row, step)
+    before = members[name].at(batch, row, step)
+    changed = RawBatch(*(one.clone() for one in batch))
+    changed.values[:, 6:] = 99.0
+    changed.elapsed_hours[:, 6:] += 5
+    changed.numeric[:, 6:] += 7
+    changed.codes[:, 6:] = 0
+    changed.late_hours[:, 6:] = torch.inf
+    after = members[name].at(changed, row, step)
     for mine, theirs in zip(before, after, strict=True):
         assert torch.equal(mine, theirs)
 
 
 @pytest.mark.parametrize("name", [name for name in model_names() if name != "median"])
 def test_the_present_does_change_the_output(members, name):
-    values, numeric, codes, elapsed = _stays(4, 10)
-    last = torch.full((4,), 9)
-    before = members[name].at((values, numeric, codes, elapsed), torch.arange(4), last)
-    values[:, 8:] = 3.0
-    after = members[name].at((values, numeric, codes, elapsed), torch.arange(4), last)
+    batch, last = _stays(4, 10), torch.full((4,), 9)
+    before = members[name].at(batch, torch.arange(4), last)
+    batch.values[:, 8:] = 3.0
+    after = members[name].at(batch, torch.arange(4), last)
+    assert not torch.equal(before.survival, after.survival)
+
+
+@pytest.mark.parametrize("name", [name for name in model_names() if name not in ("median", "gbm", "extra_trees", "aft")])
+def test_a_feature_that_changed_changes_the_output(members, name):
+    batch, last = _changing(4, 10), torch.full((4,), 9)
+    after = members[name].at(batch, torch.arange(4), last)
+    as_at_first = batch._replace(numeric=batch.numeric[:, :1], codes=batch.codes[:, :1])
+    before = members[name].at(as_at_first, torch.arange(4), last)
     assert not torch.equal(before.survival, after.survival)
 
 
@@ -211,8 +271,7 @@ def test_every_model_gives_a_falling_survival_curve_and_a_risk(members, name):
 def test_every_head_fits_the_network(head):
     network = build_member(_spec("lstm", head=head, summaries=False, mortality=False)).eval()
     assert isinstance(network, StepNetwork)
-    values, numeric, codes, elapsed = (part.float() if part.is_floating_point() else part for part in _stays(3, 4))
-    said = network.at((values, numeric, codes, elapsed), torch.arange(3), torch.full((3,), 3))
+    said = network.at(_stays(3, 4).as_type(torch.float32), torch.arange(3), torch.full((3,), 3))
     assert said.days.shape == (3,)
     assert (said.survival is not None) == (head == "quantile")
 

@@ -22,7 +22,8 @@ from medlstm.registry import versions as registry
 from medlstm.registry.versions import champion, load_network, load_records, save_model, training_due, unusable_models
 from medlstm.scoring.occlusion import occlusion_contributions
 from medlstm.scoring.score_night import score_night
-from medlstm.sequences.batches import NightlyPoints, arrange, last_points
+from medlstm.sequences.batches import arrange
+from medlstm.sequences.nightly_points import NightlyPoints, last_points
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.model_names import BLEND_PARTS, model_names
 from medlstm.settings.workspace import parse_config
@@ -292,16 +293,16 @@ def test_a_contribution_is_the_prediction_less_that_of_a_stay_without_the_input(
         without = said(replace(stays, sequences=replace(stays.sequences, values=values)))
         np.testing.assert_allclose(contributions[:, column], said(stays) - without, atol=2e-5)
     for place in range(len(NUMERIC)):
-        numeric = stays.numeric.copy()
+        numeric = stays.statics.numeric.copy()
         numeric[:, place] = np.nan
-        without = said(replace(stays, numeric=numeric))
+        without = said(replace(stays, statics=replace(stays.statics, numeric=numeric)))
         np.testing.assert_allclose(contributions[:, len(VARIABLES) + place], said(stays) - without, atol=2e-5)
     for place in range(len(CATEGORIES)):
         without = np.zeros(len(stays))
-        for code, count in zip(*np.unique(stays.codes[:, place], return_counts=True), strict=True):
-            codes = stays.codes.copy()
+        for code, count in zip(*np.unique(stays.statics.codes[:, place], return_counts=True), strict=True):
+            codes = stays.statics.codes.copy()
             codes[:, place] = code
-            without += said(replace(stays, codes=codes)) * count / len(stays)
+            without += said(replace(stays, statics=replace(stays.statics, codes=codes))) * count / len(stays)
         column = len(VARIABLES) + len(NUMERIC) + place
         np.testing.assert_allclose(contributions[:, column], said(stays) - without, atol=2e-5)
 

@@ -110,8 +110,7 @@ def test_the_picture_shows_the_gates_of_the_longest_open_stay(two_layers, monkey
     # The memory at the end is the one that torch's own LSTM arrives at.
     member = load_network(place, champion(place, NIGHT)).double().each()[0]
     batch = module.collate(module.arrange(still_in, member.spec), np.array([chosen]), torch.device("cpu"))
-    values, numeric, codes, elapsed = batch.inputs
-    features = member.inputs(values.double(), numeric.double(), codes, elapsed.double())
+    features = member.inputs(batch.inputs.as_type(torch.float64))
     _, (_, last_cells) = lstm_of(member)(features)
     for layer, (forget, written, shown, cell) in enumerate(content.layers):
         np.testing.assert_allclose(cell[-1], last_cells[layer, 0].detach(), atol=1e-6)

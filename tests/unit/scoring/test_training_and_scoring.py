@@ -13,8 +13,9 @@ from medlstm.lake.files import Workspace, partition_file, read_table
 from medlstm.registry.versions import champion, load_network, load_records, night_scope, save_model, training_due
 from medlstm.report.comparison import compare_night
 from medlstm.scoring.score_night import score_night, score_stays
-from medlstm.sequences.batches import NightlyPoints, arrange, followed_up, nightly_points
+from medlstm.sequences.batches import arrange
 from medlstm.sequences.build import build_sequences
+from medlstm.sequences.nightly_points import NightlyPoints, followed_up, nightly_points
 from medlstm.sequences.stay_sequences import load_sequences
 from medlstm.training.blend_weights import drawn_to
 from medlstm.training.fit_and_evaluate import train_model

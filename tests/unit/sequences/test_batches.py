@@ -13,16 +13,8 @@ from medlstm.evaluation.metrics import interval_coverage, mean_absolute_error
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.predict import predict
 from medlstm.models.spec import ModelSpec
-from medlstm.sequences.batches import (
-    NightlyPoints,
-    arrange,
-    collate,
-    last_points,
-    nightly_points,
-    ordered_batches,
-    parts_of_like_length,
-    shuffled_batches,
-)
+from medlstm.sequences.batches import arrange, collate, ordered_batches, parts_of_like_length, shuffled_batches
+from medlstm.sequences.nightly_points import NightlyPoints, last_points, nightly_points
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.training.known_points import points_known
 
@@ -64,15 +56,15 @@ def test_target_is_the_time_from_the_close_of_a_step_to_the_discharge(spec):
     assert batch.remaining_days.shape == (2, 30)
     assert batch.remaining_days[0, :3].tolist() == pytest.approx([2.5 / 24, 1.5 / 24, 0.5 / 24])
     assert batch.remaining_days[1, 29] == 0.0
-    assert batch.elapsed_hours[0].max() == 3.5
-    assert batch.codes.tolist() == [[0], [-1]]
-    assert torch.isnan(batch.values[0, 3:]).all()
+    assert batch.inputs.elapsed_hours[0].max() == 3.0
+    assert batch.inputs.codes.tolist() == [[[0]], [[-1]]]
+    assert torch.isnan(batch.inputs.values[0, 3:]).all()
 
 
 def test_variables_are_brought_into_the_order_of_the_model(spec):
     sequences = _sequences([5.0])
     batch = collate(arrange(sequences, spec), np.array([0]), CPU)
-    np.testing.assert_array_equal(batch.values[0, :, 1].numpy(), sequences.values[:, 0])
+    np.testing.assert_array_equal(batch.inputs.values[0, :, 1].numpy(), sequences.values[:, 0])
 
 
 def test_nightly_points_are_the_midnights_inside_a_stay():

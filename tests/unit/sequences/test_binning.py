@@ -1,5 +1,6 @@
 """The one-pass binning against a plain reading of its rule, over many small lakes."""
 
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,20 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medlstm.lake.files import write_table
+from medlstm.sequences.arrivals import Nights, StayAxis, event_time_arrivals
 from medlstm.sequences.binning import bin_observations
 from medlstm.sequences.row_ledger import RowCounts
 from medlstm.sequences.row_places import BinningPlan
 
 HOUR_US = 3_600_000_000
+START_US = np.array([0, 10 * HOUR_US, 0])
+END_US = np.array([6 * HOUR_US, 14 * HOUR_US, 1 * HOUR_US])
+# One night, long after all that is told.
+NIGHTS = Nights(date(1970, 2, 1), np.array([31 * 24 * HOUR_US]))
 PLAN = BinningPlan(
     stay_ids=np.array(["a", "b", "c"], dtype=object),
-    start_us=np.array([0, 10 * HOUR_US, 0]),
-    end_us=np.array([6 * HOUR_US, 14 * HOUR_US, 1 * HOUR_US]),
+    end_us=END_US,
     is_open=np.array([True, False, False]),
     first_bin=np.array([0, 1, 0]),
     steps=np.array([3, 1, 1]),
     variables=("hr", "temp"),
-    bin_hours=2,
+    arrivals=event_time_arrivals(StayAxis(START_US, bin_hours=2), NIGHTS, END_US),
 )
 GROUPS = [np.array([0, 2]), np.array([1])]
 

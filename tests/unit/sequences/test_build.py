@@ -74,13 +74,16 @@ def test_open_stay_is_censored_at_the_cutoff_and_discharge_is_known_the_night_af
     assert list(second["duration_hours"]) == [10.0, 27.0]
 
 
-def test_last_value_of_a_bin_and_later_extract_corrects_an_earlier_one(workspace, config):
+def test_last_value_of_a_bin_and_a_correction_counts_from_its_arrival_on(workspace, config):
     build_sequences(workspace, DAY_1, config, "all")
     night = load_sequences(workspace.sequences(DAY_1))
     assert _value(night, "a", 0, "hr") == 90.0
     build_sequences(workspace, DAY_2, config, "all")
     night = load_sequences(workspace.sequences(DAY_2))
-    assert _value(night, "a", 0, "hr") == 91.0
+    assert _value(night, "a", 0, "hr") == 90.0
+    # Four steps had begun by the first cutoff.
+    assert _value(night, "a", 4, "hr") == 91.0
+    assert night.late.hours.tolist() == [4.0]
     assert np.isnan(_value(night, "b", 1, "hr"))
     assert _value(night, "b", 1, "temp") == pytest.approx(37.0)
 

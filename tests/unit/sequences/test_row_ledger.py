@@ -17,6 +17,7 @@ from medlstm.sequences.build import build_sequences, build_shards, finish_sequen
 from medlstm.sequences.row_ledger import KINDS, RowCounts, balanced, read_ledger
 from medlstm.settings.workspace import load_config, parse_config
 from medlstm.synthetic.hospital import simulate_hospital
+from tests.unit.sequences.nights_one_by_one import House, as_written
 from tests.unit.small_hospital import take_in
 
 DAYS = [date(2026, 1, day) for day in (1, 2, 3)]
@@ -25,7 +26,7 @@ BEGIN = datetime(2025, 12, 31, tzinfo=UTC)
 
 def _config(**sections):
     source = {"format": "csv", "files": [{"pattern": "*", "table": "stays"}]}
-    sections.setdefault("sequences", {"shards": 3, "pre_admission_hours": 6, "max_hours": 40, "bin_hours": 2})
+    sections.setdefault("sequences", {"shards": 3, "pre_admission_hours": 6, "bin_hours": 2})
     sections.setdefault("contracts", {"stop_orphan_share": 1.0})
     return parse_config({"source": source, **sections}, {}, "test")
 
@@ -64,55 +65,71 @@ def _rows(place, table, as_of):
 
 def _counted_apart(place, as_of, scope, config, variables):
     """Each row's kind by the rules in words, without the code of the sequences."""
-    cutoff = pd.Timestamp(config.cutoff_instant(as_of))
-    stays = _rows(place, "stays", as_of).groupby("stay_id").tail(1).set_index("stay_id").to_dict("index")
-    hours, early = config.sequences.bin_hours, pd.Timedelta(hours=config.sequences.pre_admission_hours)
+    cutoff = config.cutoff_instant(as_of)
+    stays = _rows(place, "stays", as_of)
     rows = _rows(place, "observations", as_of)
-    kinds, cells = [], []
-    for row in rows.itertuples():
-        kind, cell = "placed", None
-        stay = stays.get(row.stay_id)
-        at = row.observed_at
-        if stay is None:
-            kind = "unknown_stay"
-        elif stay["retracted"] is True:
-            kind = "stay_taken_back"
-        elif stay["admitted_at"] >= cutoff:
-            kind = "stay_not_begun"
+    days = [as_of - timedelta(days=back) for back in range(40, -1, -1)]
+    house = House({day: config.cutoff_instant(day) for day in days}, timedelta(hours=config.sequences.bin_hours),
+                  timedelta(hours=config.sequences.pre_admission_hours))  # fmt: skip
+    counts = Counter()
+    versions = {name: _records(of) for name, of in stays.groupby("stay_id")}
+    for name, of in rows.groupby("stay_id"):
+        known = versions.get(name)
+        if known is None:
+            counts["unknown_stay"] += len(of)
+            continue
+        newest = known[-1]
+        is_open = newest["discharged_at"] is None or newest["discharged_at"] >= cutoff
+        if newest["retracted"]:
+            counts["stay_taken_back"] += len(of)
+        elif newest["admitted_at"] >= cutoff:
+            counts["stay_not_begun"] += len(of)
+        elif scope == "open" and not is_open:
+            counts["stay_ended"] += len(of)
         else:
-            is_open = pd.isna(stay["discharged_at"]) or stay["discharged_at"] >= cutoff
-            end = cutoff if is_open else stay["discharged_at"]
-            bins = (end - stay["admitted_at"]) / pd.Timedelta(hours=hours)
-            total = max(int(np.ceil(bins) if is_open else np.floor(bins)), 1)
-            first = total - min(total, config.sequences.max_hours // hours)
-            number = int((at - stay["admitted_at"]) // pd.Timedelta(hours=hours))
-            if scope == "open" and not is_open:
-                kind = "stay_ended"
-            elif row.variable not in variables:
-                kind = "unused_variable"
-            elif at < stay["admitted_at"] - early:
-                kind = "before_admission"
-            elif at >= end:
-                kind = "after_cutoff" if is_open else "after_discharge"
-            elif max(number, 0) < first or (number < 0 and first):
-                kind = "beyond_max_hours"
-            elif number >= total:
-                kind = "after_last_bin"
-            else:
-                cell = (row.stay_id, max(number, 0), row.variable)
-        kinds.append(kind)
-        cells.append(cell)
-    placed = rows.assign(kind=kinds, cell=cells)
-    placed = placed[placed["kind"] == "placed"]
-    marks = placed["retracted"].eq(True)
-    back = marks.groupby([placed["cell"], placed["observed_at"]]).transform("last").astype(bool)
-    counts = pd.Series(kinds, dtype="str").value_counts().to_dict()
-    standing = int((~marks & ~back).sum())
-    counts |= {"takes_back": int(marks.sum()), "taken_back": int((~marks & back).sum()),
-               "in_a_bin": placed.loc[~marks & ~back, "cell"].nunique()}  # fmt: skip
-    counts["overwritten"] = standing - counts["in_a_bin"]
-    counts.pop("placed", None)
+            known = [one for one in known if not one["retracted"]]
+            counts += _counted_of_stay(house, known, _records(of), as_of, variables, is_open)
     return {kind: counts.get(kind, 0) for kind in KINDS}
+
+
+def _records(frame):
+    """Rows of the lake as dictionaries with None where nothing is said."""
+    records = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    for record in records:
+        record["retracted"] = record.get("retracted") is True
+        record["ward"] = None
+        for name in frame:
+            if isinstance(record[name], pd.Timestamp):
+                record[name] = record[name].to_pydatetime()
+    return records
+
+
+def _counted_of_stay(house, stays, rows, as_of, variables, is_open):
+    used = [row for row in rows if row["variable"] in variables]
+    written = as_written(house, stays, used, as_of)
+    admitted = stays[-1]["admitted_at"]
+    end = house.cutoffs[as_of] if is_open else stays[-1]["discharged_at"]
+    entered = [row for step in written.entered for row in step]
+    counts = Counter(unused_variable=len(rows) - len(used))
+    for row in used:
+        late = house.own_step(admitted, row["observed_at"]) < len(written.steps)
+        if any(row is one for one in entered):
+            continue
+        if row["observed_at"] < admitted - house.early:
+            counts["before_admission"] += 1
+        elif row["observed_at"] >= end:
+            counts["after_cutoff" if is_open else "after_discharge"] += 1
+        else:
+            counts["arrived_too_late" if late else "after_last_bin"] += 1
+    for step in written.entered:
+        last = {(row["variable"], row["observed_at"]): row["retracted"] for row in step}
+        back = [last[row["variable"], row["observed_at"]] for row in step if not row["retracted"]]
+        counts["takes_back"] += sum(row["retracted"] for row in step)
+        counts["taken_back"] += sum(back)
+        counts["overwritten"] += len(back) - sum(back)
+    counts["in_a_bin"] += written.told
+    counts["overwritten"] -= written.told
+    return counts
 
 
 @pytest.mark.parametrize("seed", range(6))

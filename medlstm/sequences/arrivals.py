@@ -36,8 +36,8 @@ class Nights:
         return max((date.fromisoformat(day) - self.first).days, 0) if day else 0
 
     def cutoff_of(self, night: int) -> int:
-        """The cutoff of a night; of one after the last, that of the last."""
-        return int(self.cutoffs_us[min(night, self.last)])
+        """The cutoff of a night; of one after the last, that of the last, and before the first that of the first."""
+        return int(self.cutoffs_us[min(max(night, 0), self.last)])
 
     def last_up_to(self, moments_us: np.ndarray) -> np.ndarray:
         """The last night whose cutoff is not after each moment; -1 where there is none."""
@@ -96,6 +96,7 @@ class Arrivals:
     by_arrival: bool
     _key: np.ndarray = field(init=False, repr=False)
     _last_open: np.ndarray = field(init=False, repr=False)
+    _until: np.ndarray = field(init=False, repr=False)
     _begun_before: np.ndarray = field(init=False, repr=False)
     _written_before: np.ndarray = field(init=False, repr=False)
 
@@ -107,6 +108,7 @@ class Arrivals:
         every = np.arange(len(known.stay))
         follows = np.append(known.stay[1:] == known.stay[:-1], False)
         until = np.where(follows, np.append(known.night[1:], 0) - 1, self.nights.last)
+        object.__setattr__(self, "_until", until)
         nothing = np.zeros(len(every), dtype=np.int64)
         for name, at_end in (("_begun_before", self._begun(every, until, nothing)),
                              ("_written_before", self._written(every, until, nothing))):  # fmt: skip
@@ -130,6 +132,13 @@ class Arrivals:
         """The same of nights that took the stay for open."""
         version = self._version(stay, night)
         return np.where(version < 0, 0, self._begun(version, np.full(len(stay), night), self._begun_before[version]))
+
+    def latest_end_us(self) -> np.ndarray:
+        """The latest end [n] that some night took for the end of each stay; 0 where none did."""
+        ended = self.versions.end_us <= self.nights.cutoffs_us[np.minimum(self._until, self.nights.last)] - 1
+        latest = np.zeros(len(self.axis.start_us), dtype=np.int64)
+        np.maximum.at(latest, self.versions.stay[ended], self.versions.end_us[ended])
+        return latest
 
     def first_open_step(self, stay: np.ndarray, night: int) -> np.ndarray:
         """The first step [k] that what arrived on the night can still enter, of the stays [k].

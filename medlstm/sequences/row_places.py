@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from medlstm.sequences.arrivals import US_PER_HOUR, Arrivals
+from medlstm.sequences.arrivals import NEVER, US_PER_HOUR, Arrivals
 from medlstm.sequences.observation_batches import ObservationBatch
 from medlstm.sequences.row_ledger import UNKNOWN_STAY, RowCounts
 from medlstm.sequences.waiting_rows import CellRows
@@ -69,7 +69,9 @@ class RowPlaces:
         self.has_late = np.zeros(len(parts), dtype=bool)
         nothing = np.zeros(rest, dtype=np.int64)
         self.start_us = np.append(plan.start_us, nothing)
-        self.stop_us = np.append(plan.end_us, nothing)
+        self.end_us = np.append(plan.end_us, nothing)
+        # A night that knew of a later end wrote what it tells, though the end was put right since.
+        self.stop_us = np.append(np.maximum(plan.end_us, plan.arrivals.latest_end_us()), nothing)
         self.first_bin = np.append(plan.first_bin, nothing)
         self.steps_end = np.append(plan.first_bin + plan.steps, nothing)
         in_bed = plan.arrivals.written_in_bed(np.arange(n), plan.arrivals.nights.last)
@@ -78,51 +80,58 @@ class RowPlaces:
         self.is_open = np.append(plan.is_open, np.zeros(rest, dtype=bool))
 
     def rows_of(self, batch: ObservationBatch) -> Iterator[tuple[int, CellRows]]:
-        """(part, rows) for each part that has rows in the batch."""
+        """(part, rows) for each part that has rows in the batch; rows of one stay and time keep their order."""
         known = np.append(self.position.get_indexer(pd.Index(batch.stays, dtype=object)), -1)
         self._count_stays(batch, known)
-        if (self.part[known] < 0).all():
+        binned = self.part[known] >= 0
+        if not binned.any():
             return
         variable = np.append([self.variable.get(name, -1) for name in batch.variables], -1)
-        binned = self.part[known] >= 0
         rows = Located(known[batch.stay], variable[batch.variable], batch.time, batch.value)
         night = self.arrivals.nights.number_of(batch.extract_date)
-        own, step = self._steps(rows, batch, known, binned, night)
-        wanted = (rows.time >= (self.start_us[known] - self.early_us)[batch.stay]) & (rows.code >= 0)
-        wanted &= (step < self.steps_end[known][batch.stay]) & (step >= self.first_bin[known][batch.stay])
-        # What a night that took the stay for open had written stays, though the stay had ended by then.
-        wanted &= (rows.time < self.stop_us[known][batch.stay]) | (step < self.in_bed[known][batch.stay])
-        late = step > own
-        of_others = ~binned[batch.stay]
-        if of_others.any() or not wanted.all():
-            outside = np.flatnonzero(~wanted & ~of_others)
-            self._count_outside(rows.take(outside), step[outside], late[outside])
-            kept = np.flatnonzero(wanted & ~of_others)
-            rows, step, late = rows.take(kept), step[kept], late[kept]
+        first_open = np.zeros(len(known), dtype=np.int64)
+        first_open[binned] = self.arrivals.first_open_step(known[binned], night)
+        begin, end = self._in_time(known, binned, first_open, night)
+        in_time = (rows.time >= begin[batch.stay]) & (rows.time < end[batch.stay]) & (rows.code >= 0)
+        step = np.maximum(rows.time - self.start_us[known][batch.stay], 0) // self.bin_us
+        if not in_time.all():
+            others = np.flatnonzero(~in_time & binned[batch.stay])
+            in_time[others], step[others] = self._by_rule(rows.take(others), first_open[batch.stay[others]])
+            if not in_time.all():
+                kept = np.flatnonzero(in_time)
+                rows, step = rows.take(kept), step[kept]
         part = self.part[rows.stay]
-        self.has_late[part[late]] = True
         cell = rows.code * self.cells[part] + self.first_cell[rows.stay] + (step - self.first_bin[rows.stay])
         yield from _by_part(part, CellRows(cell, rows.time, rows.value))
 
-    def _steps(
-        self, rows: "Located", batch: ObservationBatch, known: np.ndarray, binned: np.ndarray, night: int
+    def _in_time(
+        self, known: np.ndarray, binned: np.ndarray, first_open: np.ndarray, night: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Of each row the step of its time (what was seen before the admission is part of the first), and the step that
-        it enters: the first one that no night had written when it arrived."""
-        own = np.maximum(rows.time - self.start_us[known][batch.stay], 0) // self.bin_us
-        first_open = np.zeros(len(known), dtype=np.int64)
-        first_open[binned] = self.arrivals.first_open_step(known[binned], night)
-        step = np.maximum(own, first_open[batch.stay])
-        # Nothing of the night's own day can be in a bin that a cutoff divides, unless no night had begun it.
-        may_be_divided = binned & (first_open == 0)
-        unsure = may_be_divided[batch.stay] | (step > own) | (rows.time >= self.arrivals.nights.cutoff_of(night))
-        if not binned.all():
-            unsure &= binned[batch.stay]
-        some = np.arange(len(own)) if unsure.all() else np.flatnonzero(unsure)
-        if len(some):
-            own[some] = self.arrivals.own_step(rows.stay[some], rows.time[some])
-            step[some] = np.maximum(step[some], own[some])
-        return own, step
+        """For each stay of a batch the time from which on, and up to which, a row is plainly in the bin of its time: it
+        can be written still, no cutoff divides it, and the stay has it."""
+        start, first = self.start_us[known], np.maximum(self.first_bin[known], first_open)
+        begin = np.where(first > 0, start + first * self.bin_us, start - self.early_us)
+        cutoff, before = self.arrivals.nights.cutoff_of(night), self.arrivals.nights.cutoff_of(night - 1)
+        end = np.minimum(self.stop_us[known], start + self.steps_end[known] * self.bin_us)
+        end = np.minimum(end, cutoff)
+        # Of what came with the stay itself, bins that a night had begun meanwhile are divided by its cutoff.
+        never = ~binned | ((first_open == 0) & (start < before))
+        return np.where(never, NEVER, begin), end
+
+    def _by_rule(self, rows: "Located", first_open: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows of binned stays belong into a cell, and the step of each: that of its time, or the first one that
+        no night had written when it arrived."""
+        own = self.arrivals.own_step(rows.stay, rows.time)
+        step = np.maximum(own, first_open)
+        late = step > own
+        wanted = (rows.time >= self.start_us[rows.stay] - self.early_us) & (rows.code >= 0)
+        wanted &= (step < self.steps_end[rows.stay]) & (step >= self.first_bin[rows.stay])
+        # What a night that took the stay for open had written stays, though the stay had ended by then.
+        wanted &= (rows.time < self.stop_us[rows.stay]) | (step < self.in_bed[rows.stay])
+        outside = np.flatnonzero(~wanted)
+        self._count_outside(rows.take(outside), step[outside], late[outside])
+        self.has_late[self.part[rows.stay[wanted & late]]] = True
+        return wanted, step
 
     def _count_stays(self, batch: ObservationBatch, known: np.ndarray) -> None:
         """Rows of stays that are not binned by any pass, and of the date as a whole."""
@@ -142,7 +151,7 @@ class RowPlaces:
         self.counts.members["unused_variable"] += unused
         stay, time, step, late = (one[used] for one in (rows.stay, rows.time, step, late))
         is_open = self.is_open[stay]
-        ended = time >= self.stop_us[stay]
+        ended = time >= self.end_us[stay]
         asked = {
             "before_admission": time < self.start_us[stay] - self.early_us,
             "after_cutoff": ended & is_open,

@@ -248,7 +248,7 @@ def test_the_present_does_change_the_output(members, name):
     assert not torch.equal(before.survival, after.survival)
 
 
-@pytest.mark.parametrize("name", [name for name in model_names() if name not in ("median", "gbm", "extra_trees", "aft")])
+@pytest.mark.parametrize("name", [*NETWORKS, "ridge", "blend"])
 def test_a_feature_that_changed_changes_the_output(members, name):
     batch, last = _changing(4, 10), torch.full((4,), 9)
     after = members[name].at(batch, torch.arange(4), last)

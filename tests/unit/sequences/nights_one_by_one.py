@@ -1,4 +1,4 @@
-"""What each night of a small hospital saw, told night after night in plain Python: the truth that sequences are held to.
+"""What each night of a small hospital saw, told night after night in plain Python: the truth for sequences.
 
 Nothing here is shared with medlstm.sequences. A night knows the rows that have arrived; it writes the steps that have
 begun since the night before, and never touches one that was written.

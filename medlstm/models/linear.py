@@ -21,10 +21,11 @@ class LinearMember(TableMember):
     bias: Tensor
     risk_weights: Tensor
     risk_bias: Tensor
+    of_every_feature: tuple[str, ...] = ("centre", "width", "weights", "risk_weights")
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
-        for name in ("centre", "width", "weights", "risk_weights"):
+        for name in LinearMember.of_every_feature:
             self.register_buffer(name, torch.zeros(0, dtype=torch.float64))
         for name in ("bias", "risk_bias"):
             self.register_buffer(name, torch.zeros(1, dtype=torch.float64))
@@ -37,17 +38,17 @@ class LinearMember(TableMember):
         spread = (torch.where(seen, features - self.centre, 0.0).square().sum(0) / count).sqrt()
         self.width = torch.where(spread > 1e-9, spread, 1.0)
         table = self.standardised(features)
-        self.fit_days(table, rows.days, rows.censored)
         died = ~torch.isnan(rows.died).numpy()
-        self.risk_weights = torch.zeros_like(self.weights)
+        self.risk_weights = table.new_zeros(table.shape[1])
         if self.spec.mortality and len(np.unique(rows.died.numpy()[died])) == 2:
             logistic = LogisticRegression(C=_RISK_STRENGTH, max_iter=500)
             logistic.fit(table.numpy()[died], rows.died.numpy()[died])
             self.risk_weights = torch.from_numpy(logistic.coef_[0])
             self.risk_bias = torch.from_numpy(logistic.intercept_)
+        self.fit_days(table, rows)
 
-    def fit_days(self, table: Tensor, days: Tensor, censored: Tensor) -> None:
-        """Learn the remaining days [n], some of them censored [n], of standardised rows [n, F]."""
+    def fit_days(self, table: Tensor, rows: TableRows) -> None:
+        """Learn the remaining days of rows from their standardised features [n, F]; the risk is fitted already."""
         raise NotImplementedError
 
     def risk(self, table: Tensor) -> Tensor | None:
@@ -61,7 +62,7 @@ class LinearMember(TableMember):
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
         """The number of features is that of the file."""
-        for name in ("centre", "width", "weights", "risk_weights"):
+        for name in self.of_every_feature:
             if prefix + name in state_dict:
                 setattr(self, name, torch.empty_like(state_dict[prefix + name], dtype=torch.float64))
         super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -21,7 +21,8 @@ class ModelSpec(BaseModel):
     since the order of the names is that of the network's columns and a JSON object has none. `edges_days` are the bins
     of every predicted distribution, `tail_days` the mean time beyond the last edge. With a horizon, a longer remaining
     stay counts as the horizon. `table_statistics` are the summaries of each variable that models on tables take, in the
-    order of their columns; `parts` are the models that a blend is made of.
+    order of their columns; `parts` are the models that a blend is made of. With `two_ends` trees and linear models
+    learn death and discharge as two kinds of end.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +47,7 @@ class ModelSpec(BaseModel):
     single_step: bool
     table_statistics: tuple[str, ...] = STATISTICS_BEFORE_THEY_WERE_NAMED
     parts: tuple[str, ...] = PARTS_BEFORE_THEY_WERE_NAMED
+    two_ends: bool = False
 
     @field_validator("categories", mode="before")
     @classmethod

@@ -40,6 +40,7 @@ def fit_spec(training: StaySequences, points: NightlyPoints, config: Config, siz
     model = config.model
     censored = training.stays["is_open"].to_numpy(dtype=bool)[points.stay]
     edges, tail = fit_edges(points.remaining_days, censored, model.hazard_bins, model.horizon_days)
+    mortality = _deaths_are_known(training) if model.mortality is None else model.mortality
     return ModelSpec(
         name=model.name,
         head=model.head,
@@ -49,7 +50,7 @@ def fit_spec(training: StaySequences, points: NightlyPoints, config: Config, siz
         dropout=model.dropout,
         members=sizes.members,
         summaries=model.summaries,
-        mortality=_deaths_are_known(training) if model.mortality is None else model.mortality,
+        mortality=mortality,
         edges_days=edges,
         tail_days=tail,
         horizon_days=model.horizon_days,
@@ -61,6 +62,7 @@ def fit_spec(training: StaySequences, points: NightlyPoints, config: Config, siz
         single_step=training.single_step,
         table_statistics=TABLE_STATISTICS,
         parts=BLEND_PARTS if model.name == "blend" else (),
+        two_ends=mortality,
     )
 
 

@@ -9,6 +9,7 @@ from medlstm.models.heads import QUANTILE_LEVELS, median_of
 from medlstm.models.linear import LinearMember
 from medlstm.models.member import Prediction
 from medlstm.models.spec import ModelSpec
+from medlstm.models.table_member import TableRows
 
 _PENALTIES = tuple(10.0**power for power in range(0, 6))
 
@@ -25,12 +26,13 @@ class Ridge(LinearMember):
         super().__init__(spec)
         self.register_buffer("errors", torch.zeros(len(QUANTILE_LEVELS), dtype=torch.float64))
 
-    def fit_days(self, table: Tensor, days: Tensor, censored: Tensor) -> None:
-        rows, target = table[~censored].numpy(), torch.log1p(days[~censored]).numpy()
-        ridge = RidgeCV(alphas=_PENALTIES).fit(rows, target)
+    def fit_days(self, table: Tensor, rows: TableRows) -> None:
+        ended = ~rows.censored
+        known, target = table[ended].numpy(), torch.log1p(rows.days[ended]).numpy()
+        ridge = RidgeCV(alphas=_PENALTIES).fit(known, target)
         self.weights = torch.from_numpy(ridge.coef_)
         self.bias = torch.tensor([ridge.intercept_], dtype=torch.float64)
-        self.errors = torch.from_numpy(np.quantile(target - ridge.predict(rows), QUANTILE_LEVELS))
+        self.errors = torch.from_numpy(np.quantile(target - ridge.predict(known), QUANTILE_LEVELS))
 
     def predict_rows(self, features: Tensor) -> Prediction:
         table = self.standardised(features)

@@ -22,6 +22,7 @@ def _spec(name, **changes):
         "members": 1, "summaries": True, "mortality": True, "edges_days": EDGES, "tail_days": 5.0,
         "variables": ("hr", "temp", "bun"), "numeric": ("age", "height"),
         "categories": {"gender": ("f", "m"), "ward": ("a", "b", "c", "d")}, "bin_hours": 1, "single_step": False,
+        "two_ends": True,
     }  # fmt: skip
     return ModelSpec(**(base | {"parts": BLEND_PARTS if name == "blend" else ()} | changes))
 
@@ -90,8 +91,8 @@ def test_accelerated_failure_time_finds_the_weights_though_the_long_stays_are_cu
     error = torch.logit(torch.rand(6000, generator=generator).double()) * 0.3
     days = torch.expm1((table @ torch.tensor([0.5, -0.3, 0.0]).double() + 1.5 + error).clamp(min=0.01))
     followup = 8 * torch.rand(6000, generator=generator).double()
-    member = build_member(_spec("aft"))
-    member.fit_days(table, torch.minimum(days, followup), days > followup)
+    member = build_member(_spec("aft", two_ends=False))
+    member.fit_days(table, TableRows(table, torch.minimum(days, followup), days > followup, torch.zeros(6000)))
     torch.testing.assert_close(member.weights, torch.tensor([0.5, -0.3, 0.0]).double(), atol=0.06, rtol=0)
     assert float(member.bias) == pytest.approx(1.5, abs=0.06)
     assert float(member.error_scale) == pytest.approx(0.3, abs=0.03)

@@ -79,27 +79,31 @@ def _points(sequences):
     return NightlyPoints(stay, sequences.step, np.maximum(remaining, 0) / 24)
 
 
-def _spec(name, head, inputs):
+def _spec(name, head, inputs, two_ends=True):
     return ModelSpec(
         name=name, head=head, inputs=inputs, hidden_units=6, layers=2, dropout=0.2, members=2, summaries=True,
         mortality=True, edges_days=(0.0, 0.5, 1.5, 3.0, 6.0), tail_days=2.5, sharpness=1.15, variables=VARIABLES,
         numeric=NUMERIC, categories=CATEGORIES, bin_hours=6, single_step=False,
-        parts=BLEND_PARTS if name == "blend" else (),
+        parts=BLEND_PARTS if name == "blend" else (), two_ends=two_ends,
     )  # fmt: skip
+
+
+def _fit_tables(network, stays):
+    training = parse_config({"source": {"format": "physionet2012"}}, {}, "test").training
+    for part in network.each_part():
+        if isinstance(part, TableMember):
+            part.fit_rows(table_rows(part, arrange(stays, network.spec), _points(stays), training, 5000, 1), 1)
 
 
 def _in_memory(name, head, inputs):
     """A model with random weights, and trees and ridge fitted on random stays: nothing of it is at its default."""
     torch.manual_seed(3)
     network, stays = Ensemble(_spec(name, head, inputs)), _stays()
-    points, training = _points(stays), parse_config({"source": {"format": "physionet2012"}}, {}, "test").training
     for member in network.each():
         if isinstance(member, BlendMember):
             member.weights.copy_(torch.tensor([0.3, 0.5, 0.1, 0.1]))
             member.mortality_weights.copy_(torch.tensor([0.2, 0.1, 0.4, 0.3]))
-        for part in member.each_part() if isinstance(member, BlendMember) else (member,):
-            if isinstance(part, TableMember):
-                part.fit_rows(table_rows(part, arrange(stays, network.spec), points, training, 5000, 1), 1)
+    _fit_tables(network, stays)
     network.usual_survival.copy_(torch.tensor([1.0, 0.8, 0.5, 0.3, 0.1]))
     interval = ConformalInterval(0.9, -0.3, np.inf, (GroupWidening("ward", "a\\b", -0.1, 0.2),))
     fitted = FittedModel(
@@ -161,6 +165,18 @@ def test_a_blend_that_was_saved_when_it_had_two_parts_answers_as_it_did(tmp_path
     again = Ensemble(ModelSpec.model_validate(old))
     again.load_state_dict(weights)
     cpu = torch.device("cpu")
+    _assert_same(predict(network, arranged, points, cpu), predict(again, arranged, points, cpu))
+
+
+@pytest.mark.parametrize("name", ["gbm", "aft", "blend"])
+def test_a_model_that_was_saved_when_an_end_was_an_end_answers_as_it_did(name):
+    network, stays = Ensemble(_spec(name, "hazard", "clinical", two_ends=False)), _stays()
+    _fit_tables(network, stays)
+    old = network.spec.model_dump(mode="json")
+    del old["two_ends"]
+    again = Ensemble(ModelSpec.model_validate(old))
+    again.load_state_dict(network.state_dict())
+    arranged, points, cpu = arrange(stays, network.spec), _points(stays), torch.device("cpu")
     _assert_same(predict(network, arranged, points, cpu), predict(again, arranged, points, cpu))
 
 

@@ -8,16 +8,17 @@ from prefect.cache_policies import NO_CACHE
 
 from medlstm.lake.files import Workspace
 from medlstm.settings.workspace import load_config
+from medlstm.synthetic.habits import ALL_HABITS, TIDY
 from medlstm.synthetic.hospital import HospitalSummary, simulate_hospital
 from tasks.progress import report_progress
 
 
 @task(name="simulate", cache_policy=NO_CACHE)
-def simulate(workspace: str, start: date, days: int, seed: int) -> HospitalSummary:
-    """Write the landing folders of `days` dates from `start`."""
+def simulate(workspace: str, start: date, days: int, seed: int, untidy: bool = False) -> HospitalSummary:
+    """Write the landing folders of `days` dates from `start`; `untidy`: with all that hospitals tell late."""
     place = Workspace(Path(workspace))
     zone = load_config(place.root).workspace.timezone
     return simulate_hospital(
-        place.root / "landing", start, days, seed, timezone=zone,
+        place.root / "landing", start, days, seed, timezone=zone, habits=ALL_HABITS if untidy else TIDY,
         on_day=lambda done, total: report_progress("simulate", done, total),
     )  # fmt: skip

@@ -245,6 +245,7 @@ def replay(
 def demo(
     workspace: Annotated[Path, typer.Option("--workspace", help="A new folder.")] = Path("medlstm-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Which hospital.")] = 1,
+    untidy: Annotated[bool, typer.Option("--untidy", help="Results, diagnoses and feeds come late.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """A synthetic hospital, several nights of it, and what the last night says."""
@@ -252,7 +253,7 @@ def demo(
 
     if not (workspace / CONFIG_NAME).exists():
         _write_template(workspace, Example.demo)
-    run_flow(lambda: flow(root_of(workspace), DEMO_START, DEMO_DAYS, DEMO_FIRST_NIGHT, seed), as_json)
+    run_flow(lambda: flow(root_of(workspace), DEMO_START, DEMO_DAYS, DEMO_FIRST_NIGHT, seed, untidy), as_json)
 
 
 @app.command()

@@ -101,6 +101,7 @@ DISEASES = {
 ROUND_MINUTES = {
     "cardiology": 240, "geriatrics": 360, INTENSIVE_CARE: 60, "medicine": 300, "neurology": 240, "surgery": 300,
 }  # fmt: skip
+WARDS = tuple(name for name in ROUND_MINUTES if name != INTENSIVE_CARE)
 # Share of patients who wait for a place elsewhere once they are fit to go, and for how long in the mean.
 PLACEMENT_SHARE = {"geriatrics": 0.2, "neurology": 0.15}
 PLACEMENT_SHARE_ELSEWHERE = 0.05

@@ -12,6 +12,15 @@ import pandas as pd
 from medlstm.synthetic.calendar import Calendar
 from medlstm.synthetic.case_mix import LABS, VITALS
 from medlstm.synthetic.course import Course
+from medlstm.synthetic.habits import (
+    TIDY,
+    Habits,
+    corrected_too,
+    delivered_day,
+    moves,
+    verified_day,
+    working_diagnosis,
+)
 
 _UNREADABLE_SIGNS = ("refused", "artefact")
 _UNREADABLE_RESULTS = ("haemolysed", "see report")
@@ -45,12 +54,21 @@ class Feed:
     faults: Counter[str]
 
 
-def extract_feed(course: Course, days: int, generator: np.random.Generator) -> Feed:
+@dataclass(frozen=True)
+class _Untidy:
+    """The habits, with chances of their own, so that a tidy feed is the same without them."""
+
+    habits: Habits
+    generator: np.random.Generator
+
+
+def extract_feed(course: Course, days: int, generator: np.random.Generator, habits: Habits = TIDY) -> Feed:
     """The extracts of `days` dates; what arrives after the last of them is not part of it."""
     faults: Counter[str] = Counter()
-    stays = _stay_lines(course, days, generator, faults)
-    vitals = _vital_lines(course, days, generator, faults)
-    labs = _lab_lines(course, days, generator, faults)
+    untidy = _Untidy(habits, np.random.default_rng(int(generator.bit_generator.seed_seq.generate_state(1)[0])))
+    stays = _stay_lines(course, days, generator, faults, untidy)
+    vitals = _vital_lines(course, days, generator, faults, untidy)
+    labs = _lab_lines(course, days, generator, faults, untidy)
     return Feed(stays, vitals, labs, faults)
 
 
@@ -60,7 +78,9 @@ def local_texts(minutes: np.ndarray, calendar: Calendar) -> np.ndarray:
     return np.datetime_as_string(moments.tz_convert(calendar.timezone).tz_localize(None).to_numpy(), unit="m")
 
 
-def _stay_lines(course: Course, days: int, generator: np.random.Generator, faults: Counter[str]) -> pd.DataFrame:
+def _stay_lines(
+    course: Course, days: int, generator: np.random.Generator, faults: Counter[str], untidy: _Untidy
+) -> pd.DataFrame:
     """One line per stay and date on which it was admitted, changed or discharged."""
     stays, calendar = course.stays, course.calendar
     admitted = np.maximum(calendar.day(stays["admitted_at"].to_numpy()), 0)
@@ -69,8 +89,12 @@ def _stay_lines(course: Course, days: int, generator: np.random.Generator, fault
     weighed = _weighed(calendar.day(stays["admitted_at"].to_numpy()), generator)
     nameless = _one_on_some_days(admitted, np.ones(len(stays), dtype=bool), _WITHOUT_ID_PER_DAY, days - 1, generator)
     turned = _one_on_some_days(left, ~nameless & ~late, _WRONG_ORDER_PER_DAY, days - 1, generator)
+    disease = stays["disease"].to_numpy()
+    working = working_diagnosis(disease, untidy.habits, untidy.generator)
+    again, third_ward = moves(admitted, left, stays["ward"].to_numpy(), untidy.habits, untidy.generator)
     changes = (
         admitted,
+        np.where(again < left, again, _NEVER),
         np.where(moved > admitted, moved, _NEVER),
         left,
         np.where((weighed > admitted) & (weighed <= left), weighed, _NEVER),
@@ -94,11 +118,12 @@ def _stay_lines(course: Course, days: int, generator: np.random.Generator, fault
             "died": np.where(known, np.where(stays["died"].to_numpy()[stay], "true", "false"), ""),
             "age": stays["age"].to_numpy()[stay].astype(str),
             "gender": stays["gender"].to_numpy()[stay],
-            "disease": stays["disease"].to_numpy()[stay],
+            "disease": np.where(known, disease[stay], working[stay]),
             "bmi": np.where(has_bmi, np.char.mod("%.1f", stays["bmi"].to_numpy())[stay], ""),
             "ward": np.where(moved[stay] <= day, stays["ward"].to_numpy()[stay], stays["first_ward"].to_numpy()[stay]),
         }
     )
+    lines["ward"] = np.where(again[stay] <= day, third_ward[stay], lines["ward"])
     faults["stay_without_id"] += int((~has_id).sum())
     faults["discharge_before_admission"] += int(wrong_order.sum())
     faults["late_discharge"] += int((late[stay] & (day == left[stay])).sum())
@@ -139,7 +164,9 @@ def _distinct_changes(changes: tuple[np.ndarray, ...], days: int) -> tuple[np.nd
     return pairs["stay"].to_numpy(), pairs["day"].to_numpy()
 
 
-def _vital_lines(course: Course, days: int, generator: np.random.Generator, faults: Counter[str]) -> pd.DataFrame:
+def _vital_lines(
+    course: Course, days: int, generator: np.random.Generator, faults: Counter[str], untidy: _Untidy
+) -> pd.DataFrame:
     """One line per nursing round; what was not measured is blank."""
     stays, rounds, calendar = course.stays, course.rounds, course.calendar
     stay, taken = rounds["stay"].to_numpy(), rounds["taken_at"].to_numpy()
@@ -163,7 +190,7 @@ def _vital_lines(course: Course, days: int, generator: np.random.Generator, faul
         faults["late_measurement"] += int((delayed & (kind != 0)).sum())
     lines = pd.DataFrame(
         {
-            "day": day + delayed,
+            "day": delivered_day(day + delayed, days, untidy.habits),
             "case_id": stays["stay_id"].to_numpy()[stay],
             "taken_at": local_texts(taken, calendar),
             **columns,
@@ -172,12 +199,16 @@ def _vital_lines(course: Course, days: int, generator: np.random.Generator, faul
     return lines.sort_values("day", kind="stable", ignore_index=True)
 
 
-def _lab_lines(course: Course, days: int, generator: np.random.Generator, faults: Counter[str]) -> pd.DataFrame:
+def _lab_lines(
+    course: Course, days: int, generator: np.random.Generator, faults: Counter[str], untidy: _Untidy
+) -> pd.DataFrame:
     """One line per result; a corrected one arrives wrong, and a day later right."""
     labs, calendar = course.labs, course.calendar
     shares = np.cumsum(list(_RESULT_FAULTS.values()))
     kinds = np.array([*_RESULT_FAULTS, ""])[np.searchsorted(shares, generator.random(len(labs)), side="right")]
-    day = np.maximum(calendar.day(labs["sampled_at"].to_numpy()), 0)
+    extra = corrected_too(len(labs), untidy.habits, untidy.generator) & (kinds == "")
+    kinds = np.where(extra, "corrected_lab_result", kinds)
+    day = np.maximum(verified_day(labs["sampled_at"].to_numpy(), calendar, untidy.habits, untidy.generator), 0)
     day = day + np.where(kinds == "late_measurement", generator.integers(1, 3, len(labs)), 0)
     kinds = np.where((kinds == "corrected_lab_result") & (day + 1 >= days), "", kinds)
     of_variable = {variable.name: variable for variable in LABS}

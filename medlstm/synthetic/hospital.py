@@ -14,6 +14,7 @@ from medlstm.lake.files import write_bytes
 from medlstm.synthetic.calendar import make_calendar
 from medlstm.synthetic.course import simulate_course
 from medlstm.synthetic.feed import Feed, extract_feed
+from medlstm.synthetic.habits import TIDY, Habits
 
 STAYS_FILE = "stays.csv"
 VITALS_FILE = "observations_vitals.csv"
@@ -40,20 +41,22 @@ def simulate_hospital(
     *,
     timezone: str,
     admissions_per_day: float = 75.0,
+    habits: Habits = TIDY,
     on_day: Callable[[int, int], None] | None = None,
 ) -> HospitalSummary:
     """Write `landing/YYYY-MM-DD/` for `days` dates from `start`: the nightly extracts of one hospital.
 
     Local times without an offset, as of `timezone`. The first extract is the initial load: all stays in a bed or
     discharged within two weeks before, with all that was measured. Equal arguments give equal bytes. The default
-    is some 450 beds. `on_day(done, days)` is called after each date. Raises ValueError below two days, and
-    MedlstmError, before anything is written, when a folder of these dates holds other files.
+    is some 450 beds. `habits`: what the feed tells late. `on_day(done, days)` is called after each date. Raises
+    ValueError below two days, and MedlstmError, before anything is written, when a folder of these dates holds other
+    files.
     """
     if days < 2:
         raise ValueError(f"days = {days}: a hospital with late and corrected rows takes two at least")
     generator = np.random.default_rng(seed)
     course = simulate_course(make_calendar(start, days, timezone), days, admissions_per_day, generator)
-    feed = extract_feed(course, days, generator)
+    feed = extract_feed(course, days, generator, habits)
     twice = {days // 3, 2 * days // 3}
     drops = [(landing / (start + timedelta(days=day)).isoformat(), _files(feed, day, day in twice))
              for day in range(days)]  # fmt: skip

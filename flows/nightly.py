@@ -27,6 +27,7 @@ from medlstm.report.warning_kinds import by_kind
 from medlstm.sequences.build import SequenceSummary
 from medlstm.sequences.row_ledger import Ledger
 from medlstm.settings.workspace import Config, load_config
+from medlstm.training.leak_finder import LEAK_ADVICE
 from tasks.progress import report_progress
 from tasks.report import report
 from tasks.score import score
@@ -219,6 +220,8 @@ def _train(workspace: str, day: date, night: RunningNight) -> TrainSummary | Non
         night.warn([f"not trained: {summary.note}"])
     elif not summary.promoted or (summary.test and unbeaten(summary.test)):
         night.note([summary.note])
+    dropped = load_config(Path(workspace)).features.leak_action == "drop"
+    night.warn(f"{leak}; {'left out of the model' if dropped else LEAK_ADVICE}" for leak in summary.leaks)
     return summary
 
 

@@ -16,13 +16,14 @@ from medlstm.settings.workspace import Config
 from medlstm.training.devices import choose_device, cpu_threads
 from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel, evaluate, train_model
 from medlstm.training.fit_member import targets
+from medlstm.training.leak_finder import Leak
 from medlstm.training.train_loop import Progress
 
 
 @dataclass(frozen=True)
 class TrainSummary:
     """How a training ended; `version` is None where too few stays were there to train on, and `note` says so. `sizes`
-    are those that followed from the number of stays, in words."""
+    are those that followed from the number of stays, in words; `leaks` the inputs that tell of the discharge."""
 
     as_of: date
     version: str | None
@@ -33,6 +34,7 @@ class TrainSummary:
     epochs: int = 0
     test: Evaluation | None = None
     sizes: str = ""
+    leaks: tuple[Leak, ...] = ()
 
 
 def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Progress | None = None) -> TrainSummary:
@@ -58,7 +60,7 @@ def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Pro
         record = save_model(workspace, model, as_of, decision.promoted, note)
     return TrainSummary(
         as_of, record.version, record.promoted, note, model.fitted.training_stays, model.fitted.censored_stays,
-        len(model.fitted.losses), model.test, str(model.fitted.sizes),
+        len(model.fitted.losses), model.test, str(model.fitted.sizes), model.leaks,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from medlstm.models.spec import ModelSpec
 from medlstm.sequences.batches import arrange
 from medlstm.sequences.cohort import Scope
 from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel
+from medlstm.training.leak_finder import Leak
 from medlstm.training.train_loop import EpochLoss
 
 _REGISTRY = "registry.json"
@@ -46,6 +47,7 @@ class ModelRecord(BaseModel):
     validation: Evaluation
     test: Evaluation
     losses: tuple[EpochLoss, ...]
+    leaks: tuple[Leak, ...] = ()
 
 
 def save_model(workspace: Workspace, model: TrainedModel, as_of: date, promoted: bool, note: str) -> ModelRecord:
@@ -72,6 +74,7 @@ def save_model(workspace: Workspace, model: TrainedModel, as_of: date, promoted:
         validation=model.validation,
         test=model.test,
         losses=fitted.losses,
+        leaks=model.leaks,
     )
     folder = workspace.models / version
     write_bytes(weights, folder / "model.safetensors")

@@ -71,7 +71,8 @@ class LossPoint:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The model that scored the night, or would have if anybody had been there to score."""
+    """The model that scored the night, or would have if anybody had been there to score; `leaks` says of inputs that
+    they were written down at the discharge."""
 
     version: str
     trained_as_of: date
@@ -90,6 +91,7 @@ class ModelCard:
     test_coverage: float
     subgroups: tuple[SubgroupScore, ...]
     test_baseline_mae_days: float | None = None
+    leaks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,7 @@ def _model_card(record: ModelRecord | None, predictions: pd.DataFrame) -> ModelC
         test_baseline_mae_days=record.test.baseline_mae_days,
         test_coverage=record.test.coverage,
         subgroups=record.test.subgroups,
+        leaks=tuple(str(one) for one in record.leaks),
     )
 
 

@@ -67,6 +67,7 @@ class ShardCounts:
     silent_stays: int
     appeared_late: int
     moved: int
+    told_with_end: dict[str, tuple[int, int]]
     cutoffs_us: tuple[int, ...]
 
 
@@ -103,6 +104,8 @@ def build_shards(
     variables = _known_variables(workspace, cohort, config)
     when = known_when(workspace, cohort, config)
     stays = _as_last_known(_with_steps(cohort.frame, when.arrivals, config), when.statics)
+    for name in sorted(config.features.known_from.keys() & set(stays)):
+        stays[name] = stays[name].mask(when.ended_at_first)
     shard_of = _shard_numbers(stays["patient_id"], config.sequences.shards)
     members = [np.flatnonzero(shard_of == shard) for shard in shards]
     files = StepFiles(folder, shards, variables, pa.array(stays["stay_id"], pa.string()))
@@ -122,7 +125,7 @@ def build_shards(
     known = stays.iloc[np.concatenate(members)]
     return ShardCounts(
         len(known), int(known["is_open"].sum()), rows, tuple(variables), counts,
-        silent_stays(workspace, cohort, known, config), when.appeared_late, when.moved,
+        silent_stays(workspace, cohort, known, config), when.appeared_late, when.moved, when.told_with_end,
         tuple(when.arrivals.nights.cutoffs_us.tolist()),
     )  # fmt: skip
 
@@ -153,7 +156,8 @@ def finish_sequences(
     variables = list(counts[0].variables)
     ledger = _ledger(workspace, as_of, counts, known_as_of or as_of)
     write_ledger(ledger, workspace, as_of)
-    detail = {"scope": scope, "observations": ledger.rows, "kinds": dict(ledger.kinds)}
+    detail = {"scope": scope, "observations": ledger.rows, "kinds": dict(ledger.kinds),
+              "appeared_late": counts[0].appeared_late, "moved": counts[0].moved}  # fmt: skip
     append_audit(workspace, "build", as_of, run or this_process(), detail=detail)
     warnings = (
         *orphan_warnings(ledger, ledger_dates(workspace), as_of, config),
@@ -166,6 +170,7 @@ def finish_sequences(
         "bin_hours": config.sequences.bin_hours,
         "single_step": config.sequences.steps == "single",
         "shards": config.sequences.shards,
+        "told_with_end": counts[0].told_with_end,
         "cutoffs_us": list(counts[0].cutoffs_us),
     }
     write_json(manifest, workspace.sequences(as_of) / SEQUENCES_MANIFEST)

@@ -1,7 +1,7 @@
 """The sequences of many stays in memory: read from their shards, chosen from, and hashed."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from medlstm.errors import MedlstmError
 from medlstm.lake.files import read_json, read_table
 from medlstm.lake.schemas import SEQUENCES_MANIFEST
 from medlstm.sequences.arrivals import US_PER_HOUR
@@ -47,7 +48,7 @@ class StaySequences:
     ones of stays whose features changed. Row r of `values` [rows, variables] float32 (NaN where nothing was observed)
     is step `step[r]` of stay `stay[r]`. A stay has `steps[i]` steps, the first of which is bin `first_bin[i]` after
     admission. A step closes with its bin, or where a night had begun the bin with that night's cutoff (one of
-    `cutoffs_us`), and never later than the stay's own end.
+    `cutoffs_us`), and never later than the stay's own end. `told_with_end` as in `KnownWhen`.
     """
 
     stays: pd.DataFrame
@@ -62,6 +63,7 @@ class StaySequences:
     late: LateValues = field(default_factory=no_late_values)
     statics: StaticVersions = field(default_factory=no_changes)
     cutoffs_us: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    told_with_end: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.stays)
@@ -122,6 +124,11 @@ def load_sequences(folder: Path, beyond_the_end: bool = False) -> StaySequences:
     that it had ended.
     """
     manifest: dict[str, Any] = read_json(folder / SEQUENCES_MANIFEST)
+    if "cutoffs_us" not in manifest:
+        raise MedlstmError(
+            f"{folder}: written by an earlier version of medlstm, which placed late rows otherwise; `medlstm "
+            "preprocess --as-of` of its date makes it anew"
+        )
     variables = manifest["variables"]
     frames, stays, steps, values, lates, changes = [], [], [], [], [], []
     offset = rows = 0
@@ -154,6 +161,7 @@ def load_sequences(folder: Path, beyond_the_end: bool = False) -> StaySequences:
             pd.concat([one.frame for one in changes], ignore_index=True),
         ),
         cutoffs_us=np.array(manifest["cutoffs_us"], dtype=np.int64),
+        told_with_end={name: (told, of) for name, (told, of) in manifest["told_with_end"].items()},
     )  # fmt: skip
     return sequences if beyond_the_end else _to_the_end(sequences)
 

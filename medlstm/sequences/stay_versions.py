@@ -51,12 +51,15 @@ def no_changes() -> StaticVersions:
 
 @dataclass(frozen=True)
 class KnownWhen:
-    """Of a cohort: what had been written when, its static features by step, and how many of its stays appeared only
-    after the cutoff that followed their admission (`appeared_late`), or were given another admission time
-    (`moved`)."""
+    """Of a cohort: what had been written when, its static features by step, which stays [n] were known as ended from
+    the first, and how many appeared only after the cutoff that followed their admission (`appeared_late`), or were
+    given another admission time (`moved`). `told_with_end`: by feature, of how many stays it was told with the end or
+    after it, of how many that nights had seen in a bed without it."""
 
     arrivals: Arrivals
     statics: StaticVersions
+    ended_at_first: np.ndarray
+    told_with_end: dict[str, tuple[int, int]]
     appeared_late: int
     moved: int
 
@@ -73,7 +76,8 @@ def known_when(workspace: Workspace, cohort: Cohort, config: Config) -> KnownWhe
     nights = _nights(frame, versions, cohort, config)
     if versions is None:
         ends = np.where(frame["is_open"].to_numpy(dtype=bool), NEVER, epoch_us(frame["end_at"]))
-        return KnownWhen(event_time_arrivals(axis, nights, ends), no_changes(), 0, 0)
+        ended = ~frame["is_open"].to_numpy(dtype=bool)
+        return KnownWhen(event_time_arrivals(axis, nights, ends), no_changes(), ended, {}, 0, 0)
     stay = pd.Index(frame["stay_id"]).get_indexer(pd.Index(versions["stay_id"]))
     night = nights_of(versions["extract_date"].tolist(), nights)
     known_ends = _with_vanished(EndVersions(stay, night, _end_us(versions)), cohort, nights, config)
@@ -82,7 +86,12 @@ def known_when(workspace: Workspace, cohort: Cohort, config: Config) -> KnownWhe
     statics = _static_versions(versions, stay, night, arrivals)
     appeared_late = int((arrivals.first_night() > admission_night).sum())
     moved = int((versions.groupby(stay)["admitted_at"].nunique() > 1).sum())
-    return KnownWhen(arrivals, statics, appeared_late, moved)
+    told_with_end = _told_with_end(versions, stay, night, nights, statics)
+    first = np.searchsorted(stay, np.arange(len(frame)))
+    ended_at_first = _end_us(versions)[first] < nights.cutoffs_us[night[first]]
+    for name in config.features.known_from.keys() & set(statics.frame):
+        statics.frame[name] = statics.frame[name].mask(ended_at_first[statics.stay])
+    return KnownWhen(arrivals, statics, ended_at_first, told_with_end, appeared_late, moved)
 
 
 def _versions(workspace: Workspace, cohort: Cohort, config: Config) -> pd.DataFrame:
@@ -168,6 +177,24 @@ def _static_versions(versions: pd.DataFrame, stay: np.ndarray, night: np.ndarray
     # Of several versions that begin with one step the last counts, and what changes nothing is none.
     last_of_step = np.append((stay[1:] != stay[:-1]) | (from_step[1:] != from_step[:-1]), True)
     return _changes(StaticVersions(stay, from_step, frame), np.flatnonzero(last_of_step & changed))
+
+
+def _told_with_end(
+    versions: pd.DataFrame, stay: np.ndarray, night: np.ndarray, nights: Nights, statics: StaticVersions
+) -> dict[str, tuple[int, int]]:
+    """Of stays that were seen in a bed, and whose end was told by a row of theirs."""
+    first = np.append(True, stay[1:] != stay[:-1])
+    ends = _end_us(versions) < nights.cutoffs_us[night]
+    seen_and_ended = np.isin(stay, stay[first & ~ends]) & np.append(stay[1:] != stay[:-1], True) & ends
+    last = np.flatnonzero(seen_and_ended)
+    told = {}
+    for name in statics.frame:
+        known_in_bed = np.zeros(int(stay.max()) + 1, dtype=bool)
+        in_bed = np.flatnonzero(~ends & versions[name].notna().to_numpy())
+        known_in_bed[stay[in_bed]] = True
+        without = last[~known_in_bed[stay[last]]]
+        told[str(name)] = int(versions[name].iloc[without].notna().sum()), len(last)
+    return told
 
 
 def _changes(versions: StaticVersions, rows: np.ndarray) -> StaticVersions:

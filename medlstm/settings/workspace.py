@@ -34,11 +34,19 @@ class WorkspaceSection(Section):
 
 
 class FeaturesSection(Section):
-    """Static features of a stay; `variables` empty means every variable that training stays have."""
+    """Static features of a stay; `variables` empty means every variable that training stays have.
+
+    `known_from`: features that are written down at the discharge only, such as `{ disease = "discharge" }`. Of a stay
+    that was known as ended from the first, what it says is not used: what a night knew of it then is not told.
+    `leak_action`: what a training does with an input that shows signs of being written down at the discharge (see
+    `medlstm.training.leak_finder`): it says so, leaves the input out, or ends without a model.
+    """
 
     numeric: list[str] = []
     categorical: list[str] = []
     variables: list[str] = []
+    known_from: dict[str, Literal["discharge"]] = {}
+    leak_action: Literal["warn", "drop", "stop"] = "warn"
 
 
 class ContractsSection(Section):

@@ -21,6 +21,7 @@ from medlstm.settings.workspace import Config
 from medlstm.training.fit_ensemble import FittedModel, fit_model
 from medlstm.training.fit_member import is_known, targets
 from medlstm.training.known_points import groups_at, points_known, split_of, within_horizon
+from medlstm.training.leak_finder import Leak, find_leaks
 from medlstm.training.out_of_fold import OutOfFold
 from medlstm.training.train_loop import Progress
 
@@ -64,7 +65,8 @@ class Evaluation:
 @dataclass(frozen=True)
 class TrainedModel:
     """A fitted model and how it did: `validation` judges each member on the stays that it stopped on, `test` the whole
-    on `test_stays` at `test_points`, where it gave `test_answers` on the CPU and a saved model must give them again."""
+    on `test_stays` at `test_points`, where it gave `test_answers` on the CPU and a saved model must give them again.
+    `leaks` are the inputs that showed signs of being written down at the discharge."""
 
     fitted: FittedModel
     validation: Evaluation
@@ -72,6 +74,7 @@ class TrainedModel:
     test_stays: StaySequences
     test_points: NightlyPoints
     test_answers: Predictions
+    leaks: tuple[Leak, ...] = ()
 
 
 def train_model(
@@ -79,15 +82,39 @@ def train_model(
 ) -> TrainedModel:
     """Fit on the train and validation splits (open stays as censored), calibrate and test on their own splits.
 
-    `on_epoch(loss, sizes)` is called after each epoch. Raises ModelUnavailable with too few discharged
-    stays, and MedlstmError when the loss is not finite.
+    `on_epoch(loss, sizes)` is called after each epoch. Raises ModelUnavailable with too few discharged stays, or with
+    an input that tells of the discharge where `features.leak_action` is stop, and MedlstmError when the loss is not
+    finite.
     """
     sequences = followed_up(sequences, cutoff)
+    leaks = _leaks(sequences, config, cutoff)
+    if leaks and config.features.leak_action == "stop":
+        told = "; ".join(str(one) for one in leaks)
+        raise ModelUnavailable(f"{told} (features.leak_action = stop)")
+    if config.features.leak_action == "drop":
+        sequences, config = _without(sequences, config, {one.name for one in leaks})
     test = split_of(sequences, "test")
     if test.stays["is_open"].all():
         raise ModelUnavailable("no discharged stay fell into the split test: wait for more nights")
     fitted = fit_model(sequences, lambda stays: nightly_points(stays, cutoff), config, on_epoch)
-    return judge_model(fitted, test, nightly_points(test, cutoff))
+    test = split_of(sequences, "test")
+    return replace(judge_model(fitted, test, nightly_points(test, cutoff)), leaks=leaks)
+
+
+def _leaks(sequences: StaySequences, config: Config, cutoff: datetime) -> tuple[Leak, ...]:
+    """In the stays that a model may be fitted on."""
+    pool = sequences.select(sequences.stays["split"].isin(["train", "validation"]).to_numpy())
+    statics = [*config.features.numeric, *config.features.categorical]
+    variables = tuple(name for name in pool.variables if name in (config.features.variables or pool.variables))
+    return find_leaks(pool, nightly_points(pool, cutoff), statics, variables)
+
+
+def _without(sequences: StaySequences, config: Config, names: set[str]) -> tuple[StaySequences, Config]:
+    kept = {kind: [name for name in getattr(config.features, kind) if name not in names]
+            for kind in ("numeric", "categorical", "variables")}  # fmt: skip
+    features = config.features.model_copy(update=kept)
+    variables = [name for name in sequences.variables if name not in names]
+    return sequences.with_variables(variables), config.model_copy(update={"features": features})
 
 
 def judge_model(fitted: FittedModel, test: StaySequences, points: NightlyPoints) -> TrainedModel:

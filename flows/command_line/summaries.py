@@ -104,7 +104,7 @@ def _sequences(summary: SequenceSummary) -> Iterable[RenderableType]:
            f"observations of {summary.variables} variables")  # fmt: skip
     yield _ledger(summary.observations)
     yield (f"{summary.appeared_late:,} stays appeared after the cutoff that followed their admission: what came with "
-           f"them is placed as if it had come in time; {summary.moved:,} were given another admission time")  # fmt: skip
+           f"them is placed as if it had come in time; {summary.moved:,} have another admission time now")  # fmt: skip
     yield from _warnings(summary.warnings)
 
 

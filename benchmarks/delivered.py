@@ -31,10 +31,9 @@ from medlstm.models.distribution import RemainingStay
 from medlstm.registry.nightly_training import train_night
 from medlstm.registry.versions import ModelRecord, load_records
 from medlstm.scoring.score_night import score_night
-from medlstm.sequences.cohort import instant_us
 from medlstm.sequences.stay_sequences import load_sequences, stored_scope
 from medlstm.settings.workspace import Config, load_config
-from medlstm.values.instants import epoch_us
+from medlstm.values.instants import epoch_us, instant_us
 
 START = date(2026, 1, 1)
 HORIZON_HOURS = (24, 48, 72)
@@ -48,6 +47,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of set-X.tar.gz and Outcomes-X.txt")
     parser.add_argument("--set", required=True, help="the set to replay, such as b")
     parser.add_argument("--days", type=int, default=90)
+    parser.add_argument("--lab-hours-late", type=float, default=0.0, help="when laboratory results arrive")
     parser.add_argument("--workspace", type=Path, help="where to run the nights and leave them")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -56,20 +56,21 @@ def main() -> None:
         root = options.workspace or Path(scratch) / "delivered"
         started = time.monotonic()
         if not (root / "reports").exists():
-            run_nights(options.data, options.set, options.days, root)
+            run_nights(options.data, options.set, options.days, root, options.lab_hours_late)
         seconds = time.monotonic() - started
         result = judge(Workspace(root), discharges(options.data / f"Outcomes-{options.set}.txt"))
-    result["protocol"] = {"set": options.set, "days": options.days, "seconds_nights": seconds}
+    result["protocol"] = {"set": options.set, "days": options.days, "lab_hours_late": options.lab_hours_late,
+                          "seconds_nights": seconds}  # fmt: skip
     show(result)
     if options.json:
         write(options.json, result)
 
 
-def run_nights(data: Path, name: str, days: int, root: Path) -> None:
+def run_nights(data: Path, name: str, days: int, root: Path, lab_hours_late: float) -> None:
     """Replay the set and run every night, by the commands that a user types."""
     medlstm(
         "replay", "physionet2012", data / f"set-{name}.tar.gz", "--outcomes", data / f"Outcomes-{name}.txt",
-        "--workspace", root, "--start", START, "--days", days,
+        "--workspace", root, "--start", START, "--days", days, "--lab-hours-late", lab_hours_late,
     )  # fmt: skip
     medlstm("backfill", "--workspace", root, "--start", START, "--end", START + timedelta(days=days - 1))
 

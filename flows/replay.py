@@ -11,9 +11,11 @@ from tasks.replay import replay_own
 
 
 @flow(name="replay", flow_run_name="replay from {start}")
-def replay(workspace: str, sources: list[str], outcomes: list[str], start: date, days: int) -> ReplaySummary:
+def replay(
+    workspace: str, sources: list[str], outcomes: list[str], start: date, days: int, lab_hours_late: float = 0.0
+) -> ReplaySummary:
     """Files of the PhysioNet 2012 challenge to landing folders."""
-    return replay_task(workspace, sources, outcomes, start, days)
+    return replay_task(workspace, sources, outcomes, start, days, lab_hours_late)
 
 
 @flow(name="replay_workspace", flow_run_name="replay from {start}")

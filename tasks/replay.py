@@ -14,7 +14,9 @@ from tasks.progress import report_progress
 
 
 @task(name="replay", cache_policy=NO_CACHE)
-def replay(workspace: str, sources: list[str], outcomes: list[str], start: date, days: int) -> ReplaySummary:
+def replay(
+    workspace: str, sources: list[str], outcomes: list[str], start: date, days: int, lab_hours_late: float
+) -> ReplaySummary:
     """Write the landing folders of `days` dates from `start`, as if the stays happened then."""
     place = Workspace(Path(workspace))
     return replay_physionet2012(
@@ -25,6 +27,7 @@ def replay(workspace: str, sources: list[str], outcomes: list[str], start: date,
         days,
         load_config(place.root),
         lambda done, total: report_progress("replay", done, total),
+        lab_hours_late,
     )
 
 

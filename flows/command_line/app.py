@@ -219,6 +219,7 @@ def replay(
     files: Annotated[list[Path] | None, typer.Argument(help="Its folders, files or archives.")] = None,
     more: Annotated[list[Path] | None, typer.Option("--from", help="The same; may be repeated.")] = None,
     outcomes: Annotated[list[Path] | None, typer.Option(help="Outcomes files of physionet2012.")] = None,
+    lab_hours_late: Annotated[float, typer.Option(min=0, help="When laboratory results of physionet2012 arrive.")] = 0,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -229,6 +230,8 @@ def replay(
     if not files or (source is HistoricalSource.physionet2012 and not outcomes):
         raise ConfigError("name the files to replay, and for physionet2012 its --outcomes")
     if source is HistoricalSource.workspace:
+        if lab_hours_late:
+            raise ConfigError("--lab-hours-late is of physionet2012: files of your own tell when they came")
         own = [str(path) for path in files]
         run_flow(lambda: flows.replay_workspace(root_of(workspace), own, parse_date(start), days), as_json)
         return
@@ -238,7 +241,8 @@ def replay(
     if not (workspace / CONFIG_NAME).exists():
         _write_template(workspace, Example(source.value))
     paths, tables = [str(path.resolve()) for path in files], [str(path.resolve()) for path in outcomes]
-    run_flow(lambda: flows.replay(root_of(workspace), paths, tables, parse_date(start), days), as_json)
+    first = parse_date(start)
+    run_flow(lambda: flows.replay(root_of(workspace), paths, tables, first, days, lab_hours_late), as_json)
 
 
 @app.command()

@@ -17,7 +17,14 @@ from medlstm.lake.schemas import OBSERVATION_CORE
 from medlstm.settings.workspace import Config
 from medlstm.sources.infer_dates import iso_text
 from medlstm.sources.physionet2012 import known_length, read_outcomes
-from medlstm.sources.physionet2012_records import CATEGORICAL, NUMERIC, ChallengeRecords, read_records, record_files
+from medlstm.sources.physionet2012_records import (
+    CATEGORICAL,
+    LABORATORY,
+    NUMERIC,
+    ChallengeRecords,
+    read_records,
+    record_files,
+)
 from medlstm.values.instants import epoch_us
 
 _MINUTES_PER_DAY = 24 * 60
@@ -45,12 +52,13 @@ def replay_physionet2012(
     days: int,
     config: Config,
     on_day: Callable[[int, int], None] | None = None,
+    lab_hours_late: float = 0.0,
 ) -> ReplaySummary:
     """Write `landing/<date>` for `days` dates from `start`: stays.parquet and observations.parquet, all text.
 
     Each stay is admitted at a minute given by a hash of its identifier; it is delivered on that date as open and
-    again on the date of its discharge; each measurement on its own date. Stays whose length is unknown (-1), or
-    which have no outcome, are left out and counted.
+    again on the date of its discharge; each measurement on its own date, those of the laboratory on the date of
+    `lab_hours_late` after it. Stays whose length is unknown (-1), or which have no outcome, are left out and counted.
     """
     records = list(read_records([file for place in places for file in record_files(place)]))
     outcomes = pd.concat([read_outcomes(path) for path in outcomes_files])
@@ -62,7 +70,9 @@ def replay_physionet2012(
     admitted = _admissions(stays["stay_id"], datetime.combine(start, time(), zone), days)
     stays = stays.assign(admitted_at=admitted, discharged_at=admitted + length[length.notna()].to_numpy())
     observations = _observations(records, stays)
-    day = _days_from(observations.column("observed_at"), start, zone)
+    is_lab = pc.is_in(observations.column("variable"), pa.array(LABORATORY)).to_numpy(zero_copy_only=False)
+    late = pd.to_timedelta(np.where(is_lab, lab_hours_late, 0.0), unit="h")
+    day = _days_from(observations.column("observed_at"), late, start, zone)
     written = 0
     for offset in range(days):
         folder = workspace.landing(start + timedelta(days=offset))
@@ -121,9 +131,9 @@ def _dated(measurements: pa.Table, admitted_us: np.ndarray) -> pa.Table:
     return dated.select(list(OBSERVATION_CORE)).cast(pa.schema([(name, pa.string()) for name in OBSERVATION_CORE]))
 
 
-def _days_from(observed_at: pa.ChunkedArray, start: date, zone: ZoneInfo) -> np.ndarray:
-    """Days from `start` to each local date; what has no date goes with the first drop."""
-    moments = pd.to_datetime(observed_at.to_pandas(), format="%Y-%m-%dT%H:%M:%SZ", utc=True, errors="coerce")
+def _days_from(observed_at: pa.ChunkedArray, late: pd.TimedeltaIndex, start: date, zone: ZoneInfo) -> np.ndarray:
+    """Days from `start` to the local date of each arrival; what has no date goes with the first drop."""
+    moments = pd.to_datetime(observed_at.to_pandas(), format="%Y-%m-%dT%H:%M:%SZ", utc=True, errors="coerce") + late
     local = moments.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
     offset = (local - pd.Timestamp(start)).dt.days
     return offset.fillna(0).to_numpy(dtype=np.int64)

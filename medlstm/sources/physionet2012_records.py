@@ -21,6 +21,11 @@ from medlstm.sources.source_batch import UnreadableFile
 
 NUMERIC = ("Age", "Height", "Weight")
 CATEGORICAL = ("Gender", "ICUType")
+# What is measured in blood; all else is read at the bedside.
+LABORATORY = (
+    "Albumin", "ALP", "ALT", "AST", "Bilirubin", "BUN", "Cholesterol", "Creatinine", "Glucose", "HCO3", "HCT", "K",
+    "Lactate", "Mg", "Na", "PaCO2", "PaO2", "pH", "Platelets", "SaO2", "TroponinI", "TroponinT", "WBC",
+)  # fmt: skip
 _TIME = re.compile(r"(\d{1,3}):([0-5]\d)")
 _HEADER = b"Time,Parameter,Value"
 OUTCOMES = "Outcomes*.txt"

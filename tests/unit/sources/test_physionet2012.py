@@ -135,6 +135,23 @@ def test_a_replay_delivers_each_stay_at_admission_and_at_discharge(folder, tmp_p
     assert summary.observations + summary.observations_after_the_last_date == 8
 
 
+def test_a_late_laboratory_delivers_its_results_a_day_later_and_the_bedside_does_not(folder, tmp_path):
+    (folder / "1.txt").write_text(_record(1, "00:07,HR,80", "00:07,Lactate,2.1", "00:09,pH,7.4"))
+    (folder / "Outcomes-x.txt").write_text(OUTCOMES)
+    arrived = {}
+    for late in (0.0, 24.0):
+        place = Workspace(tmp_path / str(late))
+        replay_physionet2012([folder], [folder / "Outcomes-x.txt"], place, DAY, 20, CONFIG, lab_hours_late=late)
+        for day in (DAY + timedelta(days=offset) for offset in range(20)):
+            for row in read_table(place.landing(day) / "observations.parquet").to_pylist():
+                if row["stay_id"] == "1" and row["variable"] in ("HR", "Lactate", "pH"):
+                    arrived[late, row["variable"]] = day, row["observed_at"]
+    for name, days in (("HR", 0), ("Lactate", 1), ("pH", 1)):
+        (then, at), (later, same) = arrived[0.0, name], arrived[24.0, name]
+        assert at == same
+        assert (later - then).days == days
+
+
 def test_a_file_named_by_its_stay_is_shown_without_the_number():
     assert shown_name("132539.txt") == "######.txt"
     assert shown_name("stays.csv") == "stays.csv"

@@ -49,5 +49,7 @@ def _log(summary: SequenceSummary) -> None:
                 summary.open_stays, summary.rows, summary.variables)  # fmt: skip
     ways = ", ".join(f"{kind} {rows}" for kind, rows in summary.observations.kinds.items() if rows)
     logger.info("preprocess %s: %d admitted observations = %s", summary.as_of, summary.observations.rows, ways)
-    logger.info("preprocess %s: %d stays appeared after the cutoff that followed their admission, %d were given "
-                "another admission time", summary.as_of, summary.appeared_late, summary.moved)  # fmt: skip
+    logger.info(
+        "preprocess %s: %d stays appeared after the cutoff that followed their admission, %d have another admission "
+        "time now", summary.as_of, summary.observations.appeared_late, summary.observations.moved,
+    )  # fmt: skip

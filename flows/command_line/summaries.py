@@ -103,8 +103,9 @@ def _sequences(summary: SequenceSummary) -> Iterable[RenderableType]:
     yield (f"{summary.as_of}: {summary.stays:,} stays ({summary.open_stays:,} open), {summary.rows:,} bins with "
            f"observations of {summary.variables} variables")  # fmt: skip
     yield _ledger(summary.observations)
-    yield (f"{summary.appeared_late:,} stays appeared after the cutoff that followed their admission: what came with "
-           f"them is placed as if it had come in time; {summary.moved:,} have another admission time now")  # fmt: skip
+    ledger = summary.observations
+    yield (f"{ledger.appeared_late:,} stays appeared after the cutoff that followed their admission: what came with "
+           f"them is placed as if it had come in time; {ledger.moved:,} have another admission time now")  # fmt: skip
     yield from _warnings(summary.warnings)
 
 

@@ -12,7 +12,7 @@ from medlstm.evaluation.subgroups import SubgroupScore
 from medlstm.report import plots
 from medlstm.report.content import NightError, NightReport, RuleRow
 from medlstm.report.earlier_nights import earlier_nights, listed_nights, measured_nights
-from medlstm.report.group_table import DASH, days_text, group_table
+from medlstm.report.group_table import DASH, days_text, group_table, hide_small
 
 MAX_NIGHTS_IN_TABLE = 60
 # An error so much above the promised one is more than chance over a few nights.
@@ -58,7 +58,7 @@ def _environment() -> Environment:
     environment = Environment(loader=PackageLoader("medlstm.report"), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters.update(count=_count, days=days_text, percent=_percent, long_date=_long_date,
-                               breakable=_breakable, in_words=_in_words)
+                               breakable=_breakable, in_words=_in_words, hide_small=hide_small)
     return environment
 
 

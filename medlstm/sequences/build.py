@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -40,8 +40,7 @@ from medlstm.values.instants import epoch_us
 
 @dataclass(frozen=True)
 class SequenceSummary:
-    """What a preprocess step made: counts only. `observations`: what became of every admitted one; `appeared_late` and
-    `moved` as in `KnownWhen`."""
+    """What a preprocess step made: counts only. `observations`: what became of every admitted one."""
 
     as_of: date
     scope: Scope
@@ -50,8 +49,6 @@ class SequenceSummary:
     rows: int
     variables: int
     observations: Ledger
-    appeared_late: int = 0
-    moved: int = 0
     warnings: tuple[str, ...] = ()
 
 
@@ -157,7 +154,7 @@ def finish_sequences(
     ledger = _ledger(workspace, as_of, counts, known_as_of or as_of)
     write_ledger(ledger, workspace, as_of)
     detail = {"scope": scope, "observations": ledger.rows, "kinds": dict(ledger.kinds),
-              "appeared_late": counts[0].appeared_late, "moved": counts[0].moved}  # fmt: skip
+              "appeared_late": ledger.appeared_late, "moved": ledger.moved}  # fmt: skip
     append_audit(workspace, "build", as_of, run or this_process(), detail=detail)
     warnings = (
         *orphan_warnings(ledger, ledger_dates(workspace), as_of, config),
@@ -176,7 +173,7 @@ def finish_sequences(
     write_json(manifest, workspace.sequences(as_of) / SEQUENCES_MANIFEST)
     return SequenceSummary(
         as_of, scope, sum(one.stays for one in counts), sum(one.open_stays for one in counts),
-        sum(one.rows for one in counts), len(variables), ledger, counts[0].appeared_late, counts[0].moved, warnings,
+        sum(one.rows for one in counts), len(variables), ledger, warnings,
     )  # fmt: skip
 
 
@@ -193,7 +190,8 @@ def _silence(as_of: date, config: Config, counts: Sequence[ShardCounts]) -> tupl
 def _ledger(workspace: Workspace, as_of: date, counts: Sequence[ShardCounts], known_as_of: date) -> Ledger:
     """What the passes counted, held against the footers of all files that the night may know."""
     rows = sum(row_count(path) for path in partitions_until(workspace.admitted("observations"), known_as_of))
-    return balanced(rows, [one.observations for one in counts], as_of)
+    ledger = balanced(rows, [one.observations for one in counts], as_of)
+    return replace(ledger, appeared_late=counts[0].appeared_late, moved=counts[0].moved)
 
 
 def _shard_numbers(patient_ids: pd.Series, count: int) -> np.ndarray:

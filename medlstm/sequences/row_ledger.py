@@ -60,11 +60,17 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Of a night's `rows` admitted observations, how many went which way; `dates` as in `RowCounts`."""
+    """Of a night's `rows` admitted observations, how many went which way; `dates` as in `RowCounts`.
+
+    `appeared_late` and `moved` count stays as in `KnownWhen`: of whose first rows it is not told when they were known,
+    and whose time begins anew.
+    """
 
     rows: int
     kinds: Mapping[str, int]
     dates: Mapping[str, tuple[int, int]]
+    appeared_late: int = 0
+    moved: int = 0
 
     def shown(self) -> tuple[tuple[str, int], ...]:
         """(words, rows) of each kind that has rows, in the order of `KINDS`."""
@@ -95,7 +101,8 @@ def balanced(rows: int, passes: Sequence[RowCounts], as_of: date) -> Ledger:
 
 def write_ledger(ledger: Ledger, workspace: Workspace, as_of: date) -> None:
     """Put the ledger beside the sequences of a night."""
-    content = {"rows": ledger.rows, "kinds": dict(ledger.kinds), "dates": ledger.dates}
+    content = {"rows": ledger.rows, "kinds": dict(ledger.kinds), "dates": ledger.dates,
+               "appeared_late": ledger.appeared_late, "moved": ledger.moved}  # fmt: skip
     write_json(content, workspace.sequences(as_of) / LEDGER_NAME)
 
 
@@ -105,7 +112,9 @@ def read_ledger(workspace: Workspace, as_of: date) -> Ledger | None:
     if not path.is_file():
         return None
     content: dict[str, Any] = read_json(path)
-    return Ledger(content["rows"], content["kinds"], {day: tuple(pair) for day, pair in content["dates"].items()})
+    dates = {day: tuple(pair) for day, pair in content["dates"].items()}
+    # A ledger of an earlier version does not tell the last two.
+    return Ledger(content["rows"], content["kinds"], dates, content.get("appeared_late", 0), content.get("moved", 0))
 
 
 def ledger_dates(workspace: Workspace) -> list[date]:

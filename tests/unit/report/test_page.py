@@ -106,10 +106,12 @@ def full() -> NightReport:
         losses=tuple(LossPoint(epoch, 1 / epoch, 1.2 / epoch + epoch / 50) for epoch in range(1, 15)),
         model=ModelCard("v7", date(2026, 11, 18), "lstm 2 x 64", "smooth_log", 61234, 2500, 150, 1.9, 2.6, 0.9, False,
                         "", 310, 1.94, 0.891, (SubgroupScore("ward", "burns", 40, 160, 3.21, 0.823),
-                                               SubgroupScore("age", "80 years and more", 4, 9, 1.5, 0.999))),
+                                               SubgroupScore("age", "80 years and more", 4, 9, 1.5, 0.999)),
+                        leaks=("disease was written down <late>",)),
         top_variables=(("heart_rate", 0.61), ("age", 0.4)),
         min_group_size=5,
-        observations=Ledger(11500, {"in_a_bin": 8000, "overwritten": 3400, "unknown_stay": 100, "not_read": 0}, {}),
+        observations=Ledger(11500, {"in_a_bin": 8000, "overwritten": 3400, "unknown_stay": 100, "not_read": 0}, {},
+                            appeared_late=41, moved=3),
         left_out=(("labs*: by keep and drop", 1234),),
     )
 
@@ -367,3 +369,9 @@ def test_warnings_that_differ_in_numbers_alone_are_one_line_with_how_often_and_w
         f"30 times on 30 dates from 2026-03-01 to 2026-03-30; the last one: {warnings[-1]}",
         "2026-03-30: the landing folder is empty",
     ]
+
+
+def test_what_came_late_and_what_is_written_down_at_the_discharge_is_said(html):
+    assert "41 stays appeared after the cutoff that followed their" in html
+    assert "&lt;5 stays have another admission time now" in html
+    assert "At its training, disease was written down &lt;late&gt;." in html

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from medlstm.errors import ConfigError
+from medlstm.settings.features_section import FeaturesSection
 from medlstm.settings.field_types import Timezone
 from medlstm.settings.model_names import model_names
 from medlstm.settings.source import FORMATS, SOURCE_PARTS, Section, Source
@@ -31,22 +32,6 @@ class WorkspaceSection(Section):
     timezone: Timezone = "UTC"
     cutoff_hour: Annotated[int, Field(ge=1, le=24)] = 24
     memory_limit_gb: Annotated[float, Field(ge=1, le=4096)] = 2.0
-
-
-class FeaturesSection(Section):
-    """Static features of a stay; `variables` empty means every variable that training stays have.
-
-    `known_from`: features that are written down at the discharge only, such as `{ disease = "discharge" }`. Of a stay
-    that was known as ended from the first, what it says is not used: what a night knew of it then is not told.
-    `leak_action`: what a training does with an input that shows signs of being written down at the discharge (see
-    `medlstm.training.leak_finder`): it says so, leaves the input out, or ends without a model.
-    """
-
-    numeric: list[str] = []
-    categorical: list[str] = []
-    variables: list[str] = []
-    known_from: dict[str, Literal["discharge"]] = {}
-    leak_action: Literal["warn", "drop", "stop"] = "warn"
 
 
 class ContractsSection(Section):
@@ -204,17 +189,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _names_fit_each_other(self) -> "Config":
         """Before anything runs: a name that no other part of the file knows would end a night after its training."""
-        features = [*self.features.numeric, *self.features.categorical]
-        twice = sorted({name for name in features if features.count(name) > 1})
-        if twice:
-            raise ValueError(f"features: {', '.join(twice)} is listed twice; a feature is a number or a category")
-        group = self.scoring.group_column
-        if group is not None and group not in features:
-            listed = ", ".join(features) or "none"
-            raise ValueError(
-                f"scoring.group_column = {group!r} names no feature (features.numeric and features.categorical have: "
-                f"{listed}); list it there, or leave it out"
-            )
+        self.features.require_names(self.scoring.group_column)
         return self
 
     def cutoff_instant(self, as_of: date) -> datetime:

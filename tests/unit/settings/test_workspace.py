@@ -31,6 +31,7 @@ def test_unknown_time_unit_is_refused():
         ({}, r"names no feature .*have: none\)"),
         ({"categorical": ["ward", "ward"]}, r"^medlstm\.toml: .*ward is listed twice"),
         ({"numeric": ["ward"], "categorical": ["ward"]}, r"ward is listed twice"),
+        ({"categorical": ["ward"], "known_from": {"dx": "discharge"}}, r"known_from has 'dx', which names no feature"),
     ],
 )
 def test_a_name_that_fits_no_other_is_refused_before_anything_runs(features, message):

@@ -2,9 +2,9 @@
 
     python benchmarks/bootstrap.py --rows 10000000 --train --json bootstrap.json
 
-A hospital of made-up stays over three years, measured as those of PhysioNet 2012 (417 rows a stay, 36 variables), as a
-CSV file of stays and one of results for each year. Who is sicker has higher values and stays longer, so that there is
-something to learn. The command runs in a process of its own with the settings that it has by default.
+A hospital of made-up stays over three years, measured as often as those of PhysioNet 2012 (417 rows a stay in the mean,
+36 variables), as a CSV file of stays and one of results for each year. Who is sicker has higher values and stays longer,
+so that there is something to learn. The command runs in a process of its own with the settings that it has by default.
 """
 
 import argparse
@@ -58,8 +58,9 @@ def write_export(folder: Path, rows: int) -> int:
     left = pa.array(_instants(admitted + length).astype(str), mask=~ended)
     columns = {"stay_id": names, "patient_id": names, "admitted_at": begun, "discharged_at": left}
     pacsv.write_csv(pa.table(columns), folder / "stays.csv")
-    stay = np.sort(generator.integers(0, stays, rows))
+    # As many an hour in each stay: were there as many in all, their density would tell how long it goes on.
     followed = np.minimum(length, DAYS * _DAY_SECONDS - admitted)
+    stay = np.sort(generator.choice(stays, rows, p=followed / followed.sum()))
     at = _instants(admitted[stay] + (generator.random(rows) * followed[stay]).astype(np.int64))
     variable = generator.integers(0, VARIABLES, rows)
     value = np.round(80 + 8 * severity[stay] * (variable % 3 == 0) + generator.normal(0, 6, rows), 1)

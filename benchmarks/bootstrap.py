@@ -3,8 +3,9 @@
     python benchmarks/bootstrap.py --rows 10000000 --train --json bootstrap.json
 
 A hospital of made-up stays over three years, measured as often as those of PhysioNet 2012 (417 rows a stay in the mean,
-36 variables), as a CSV file of stays and one of results for each year. Who is sicker has higher values and stays longer,
-so that there is something to learn. The command runs in a process of its own with the settings that it has by default.
+36 variables), as a CSV file of stays and one of results for each year. Who is sicker has higher values and stays
+longer, so that there is something to learn. The command runs in a process of its own with the settings that it has by
+default.
 """
 
 import argparse

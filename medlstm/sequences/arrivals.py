@@ -82,6 +82,16 @@ class EndVersions:
 
 
 @dataclass(frozen=True)
+class EndedSpan:
+    """Of n stays the steps from `first` to `end`, which were written by a night that knew that the stay had ended at
+    `end_us`: nothing that was seen later is in them. Of a stay without one `first` is `end`."""
+
+    first: np.ndarray
+    end: np.ndarray
+    end_us: np.ndarray
+
+
+@dataclass(frozen=True)
 class Arrivals:
     """The steps that nights up to a date had written of n stays.
 
@@ -128,17 +138,23 @@ class Arrivals:
         until = np.full(len(stay), night)
         return np.where(version < 0, 0, self._written(version, until, self._written_before[version]))
 
-    def written_in_bed(self, stay: np.ndarray, night: int) -> np.ndarray:
-        """The same of nights that took the stay for open."""
-        version = self._version(stay, night)
-        return np.where(version < 0, 0, self._begun(version, np.full(len(stay), night), self._begun_before[version]))
-
-    def latest_end_us(self) -> np.ndarray:
-        """The latest end [n] that some night took for the end of each stay; 0 where none did."""
-        ended = self.versions.end_us <= self.nights.cutoffs_us[np.minimum(self._until, self.nights.last)] - 1
-        latest = np.zeros(len(self.axis.start_us), dtype=np.int64)
-        np.maximum.at(latest, self.versions.stay[ended], self.versions.end_us[ended])
-        return latest
+    def ended_spans(self) -> list[EndedSpan]:
+        """What nights wrote that took stays for ended: one span of steps for each time that a stay has ended."""
+        every = np.arange(len(self.versions.stay))
+        first = np.maximum(self._begun(every, self._until, self._begun_before), self._written_before)
+        end = self._written(every, self._until, self._written_before)
+        rest, spans = np.flatnonzero(end > first), []
+        while len(rest):
+            stay = self.versions.stay[rest]
+            now = np.append(True, stay[1:] != stay[:-1])
+            nothing = np.zeros(len(self.axis.start_us), dtype=np.int64)
+            span = EndedSpan(nothing, nothing.copy(), nothing + NEVER)
+            chosen = rest[now]
+            for values, into in ((first, span.first), (end, span.end), (self.versions.end_us, span.end_us)):
+                into[stay[now]] = values[chosen]
+            spans.append(span)
+            rest = rest[~now]
+        return spans
 
     def first_open_step(self, stay: np.ndarray, night: int) -> np.ndarray:
         """The first step [k] that what arrived on the night can still enter, of the stays [k].

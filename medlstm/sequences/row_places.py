@@ -70,13 +70,12 @@ class RowPlaces:
         nothing = np.zeros(rest, dtype=np.int64)
         self.start_us = np.append(plan.start_us, nothing)
         self.end_us = np.append(plan.end_us, nothing)
-        # A night that knew of a later end wrote what it tells, though the end was put right since.
-        self.stop_us = np.append(np.maximum(plan.end_us, plan.arrivals.latest_end_us()), nothing)
+        # What nights wrote stays, though the stay had ended by then, or the end was put right since.
+        self.spans = plan.arrivals.ended_spans()
+        soonest = np.minimum.reduce([one.end_us for one in self.spans], initial=NEVER) if self.spans else plan.end_us
+        self.stop_us = np.append(np.minimum(plan.end_us, soonest), nothing)
         self.first_bin = np.append(plan.first_bin, nothing)
         self.steps_end = np.append(plan.first_bin + plan.steps, nothing)
-        in_bed = plan.arrivals.written_in_bed(np.arange(n), plan.arrivals.nights.last)
-        self.in_bed = np.append(in_bed, nothing)
-        self.first_night = np.append(plan.arrivals.first_night(), nothing)
         self.is_open = np.append(plan.is_open, np.zeros(rest, dtype=bool))
 
     def rows_of(self, batch: ObservationBatch) -> Iterator[tuple[int, CellRows]]:
@@ -126,8 +125,9 @@ class RowPlaces:
         late = step > own
         wanted = (rows.time >= self.start_us[rows.stay] - self.early_us) & (rows.code >= 0)
         wanted &= (step < self.steps_end[rows.stay]) & (step >= self.first_bin[rows.stay])
-        # What a night that took the stay for open had written stays, though the stay had ended by then.
-        wanted &= (rows.time < self.stop_us[rows.stay]) | (step < self.in_bed[rows.stay])
+        for span in self.spans:
+            within = (step >= span.first[rows.stay]) & (step < span.end[rows.stay])
+            wanted &= ~within | (rows.time < span.end_us[rows.stay])
         outside = np.flatnonzero(~wanted)
         self._count_outside(rows.take(outside), step[outside], late[outside])
         self.has_late[self.part[rows.stay[wanted & late]]] = True

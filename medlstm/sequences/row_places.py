@@ -113,8 +113,8 @@ class RowPlaces:
         cutoff, before = self.arrivals.nights.cutoff_of(night), self.arrivals.nights.cutoff_of(night - 1)
         end = np.minimum(self.stop_us[known], start + self.steps_end[known] * self.bin_us)
         end = np.minimum(end, cutoff)
-        # Of what came with the stay itself, bins that a night had begun meanwhile are divided by its cutoff.
-        never = ~binned | ((first_open == 0) & (start < before))
+        # A bin of a stay that a night did not know, or took for ended, is divided by its cutoff all the same.
+        never = ~binned | (first_open < -((start - before) // self.bin_us))
         return np.where(never, NEVER, begin), end
 
     def _by_rule(self, rows: "Located", first_open: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

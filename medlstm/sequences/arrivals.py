@@ -107,7 +107,6 @@ class Arrivals:
     _key: np.ndarray = field(init=False, repr=False)
     _last_open: np.ndarray = field(init=False, repr=False)
     _until: np.ndarray = field(init=False, repr=False)
-    _begun_before: np.ndarray = field(init=False, repr=False)
     _written_before: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -119,10 +118,8 @@ class Arrivals:
         follows = np.append(known.stay[1:] == known.stay[:-1], False)
         until = np.where(follows, np.append(known.night[1:], 0) - 1, self.nights.last)
         object.__setattr__(self, "_until", until)
-        nothing = np.zeros(len(every), dtype=np.int64)
-        for name, at_end in (("_begun_before", self._begun(every, until, nothing)),
-                             ("_written_before", self._written(every, until, nothing))):  # fmt: skip
-            object.__setattr__(self, name, _most_before(at_end, known.stay))
+        at_end = self._written(every, until, np.zeros(len(every), dtype=np.int64))
+        object.__setattr__(self, "_written_before", _most_before(at_end, known.stay))
 
     @property
     def _span(self) -> int:
@@ -141,7 +138,7 @@ class Arrivals:
     def ended_spans(self) -> list[EndedSpan]:
         """What nights wrote that took stays for ended: one span of steps for each time that a stay has ended."""
         every = np.arange(len(self.versions.stay))
-        first = np.maximum(self._begun(every, self._until, self._begun_before), self._written_before)
+        first = self._begun(every, self._until, self._written_before)
         end = self._written(every, self._until, self._written_before)
         rest, spans = np.flatnonzero(end > first), []
         while len(rest):

@@ -48,10 +48,10 @@ def nightly_points(sequences: StaySequences, cutoff: datetime) -> NightlyPoints:
     cutoffs = sequences.cutoffs_us if known else _daily(start_us, until_us)
     cutoffs = cutoffs[cutoffs <= until_us]
     first = np.searchsorted(cutoffs, start_us, side="right")
-    nights = np.searchsorted(cutoffs, start_us + np.round(duration * US_PER_HOUR).astype(np.int64), side="left") - first
-    stay = np.repeat(np.arange(len(sequences)), np.maximum(nights, 0))
-    ends = np.cumsum(np.maximum(nights, 0))
-    night = np.arange(len(stay)) - np.repeat(ends - np.maximum(nights, 0), np.maximum(nights, 0)) + first[stay]
+    until = np.searchsorted(cutoffs, start_us + np.round(duration * US_PER_HOUR).astype(np.int64), side="left")
+    nights = np.maximum(until - first, 0)
+    stay = np.repeat(np.arange(len(sequences)), nights)
+    night = np.arange(len(stay)) - np.repeat(np.cumsum(nights) - nights, nights) + first[stay]
     passed_us, bin_us = cutoffs[night] - start_us[stay], sequences.bin_hours * US_PER_HOUR
     bins = -(-passed_us // bin_us) if known else np.maximum(passed_us // bin_us, 1)
     step = bins - 1 - sequences.first_bin[stay]

@@ -105,8 +105,7 @@ def _leaks(sequences: StaySequences, config: Config, cutoff: datetime) -> tuple[
     """In the stays that a model may be fitted on."""
     pool = sequences.select(sequences.stays["split"].isin(["train", "validation"]).to_numpy())
     statics = [*config.features.numeric, *config.features.categorical]
-    variables = tuple(name for name in pool.variables if name in (config.features.variables or pool.variables))
-    return find_leaks(pool, nightly_points(pool, cutoff), statics, variables)
+    return find_leaks(pool, nightly_points(pool, cutoff), statics, pool.variables)
 
 
 def _without(sequences: StaySequences, config: Config, names: set[str]) -> tuple[StaySequences, Config]:

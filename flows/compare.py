@@ -7,10 +7,10 @@ from functools import partial
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.command_line.printing import plain
 from flows.night_date import held_date, run_name
 from flows.steps import preprocess
 from medlstm.training.compare_models import Comparison
+from medlstm.values.plain_data import plain
 from tasks.compare import compare as compare_task
 
 

@@ -29,10 +29,14 @@ def held_date(workspace: str, as_of: date | None) -> Iterator[date]:
     """The date of `resolve_as_of`, held for the block: a step run by hand waits for the night of its date, and that
     for it. Raises DateLocked when the other run does not end, ConfigError for a lake of another version."""
     day, place = resolve_as_of(workspace, as_of), Workspace(Path(workspace))
-    # Scheduled runs do not come through the command line.
-    require_format(place)
+    require_workspace_format(workspace)
     with date_lock(place, "as_of", day):
         yield day
+
+
+def require_workspace_format(workspace: str) -> None:
+    """Raise ConfigError for a lake of another version: scheduled runs do not come through the command line."""
+    require_format(Workspace(Path(workspace)))
 
 
 def newest_closed_night(config: Config, moment: datetime) -> date:

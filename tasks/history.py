@@ -11,7 +11,10 @@ from medlstm.history.backtest import BacktestSummary
 from medlstm.history.backtest import backtest as backtest_nights
 from medlstm.history.place_export import PlacedExport
 from medlstm.history.place_export import place_export as place_files
+from medlstm.history.rolling_backtest import RollingBacktest
+from medlstm.history.rolling_backtest import rolling_backtest as run_rolling_backtest
 from medlstm.lake.files import Workspace
+from medlstm.report.backtest_files import write_backtest
 from medlstm.settings.workspace import load_config
 from medlstm.training.train_loop import epochs_done
 from tasks.progress import report_progress
@@ -39,3 +42,17 @@ def backtest(workspace: str, as_of: date, days: int) -> BacktestSummary:
     logger.info("backtest %s: %d nights, %d predictions %s", as_of, len(summary.nights), summary.predictions,
                 summary.note)  # fmt: skip
     return summary
+
+
+@task(name="rolling backtest", cache_policy=NO_CACHE)
+def rolling_backtest(workspace: str, start: date, end: date, every_days: int) -> RollingBacktest:
+    """Run past nights anew with models of their time, and write what came of them."""
+    place = Workspace(Path(workspace))
+    result = run_rolling_backtest(
+        place, start, end, every_days, load_config(place.root),
+        on_night=lambda done, total: report_progress("backtest", done, total),
+        on_epoch=lambda loss, sizes: report_progress("backtest's training", *epochs_done(loss, sizes)),
+    )  # fmt: skip
+    write_backtest(result)
+    logger.info("backtest %s to %s: %d nights, %d models", start, end, len(result.nights), len(result.models))
+    return result

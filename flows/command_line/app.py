@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from flows.command_line.history import bootstrap
+from flows.command_line.history import backtest, bootstrap
 from flows.command_line.inspection import inspect
 from flows.command_line.lake import export, lake, quarantine
 from flows.command_line.options import AsOfOption, JsonOption, WorkspaceOption, date_of, root_of
@@ -40,6 +40,7 @@ app.add_typer(lake, name="lake")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(export, name="export")
 app.command()(bootstrap)
+app.command()(backtest)
 
 
 class Example(StrEnum):

@@ -1,4 +1,4 @@
-"""`medlstm bootstrap`: years of history before the first night."""
+"""`medlstm bootstrap`: years of history before the first night; `medlstm backtest`: past nights run anew."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,3 +24,16 @@ def bootstrap(
 
     patterns = [*history, *(more or [])]
     run_flow(lambda: flow(root_of(workspace), patterns, parse_date(as_of), train, backtest_days), as_json)
+
+
+def backtest(
+    start: Annotated[str, typer.Option("--start", help="First night; the first training is as of it.")],
+    end: Annotated[str, typer.Option("--end", help="Last night.")],
+    every: Annotated[int, typer.Option("--every", min=1, max=365, help="Days from one training to the next.")] = 7,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Train as of past dates, score the nights that followed as they knew, and judge them by what is known now."""
+    from flows.backtest import backtest as flow
+
+    run_flow(lambda: flow(root_of(workspace), parse_date(start), parse_date(end), every), as_json)

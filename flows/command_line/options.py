@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.command_line.printing import plain
 from medlstm.lake.files import Workspace
 from medlstm.lake.format import require_format
 from medlstm.settings.workspace import load_config, parse_date
+from medlstm.values.plain_data import plain
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder with a medlstm.toml.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The night, such as 2026-11-22.")]

@@ -1,29 +1,12 @@
-"""Tables for a person, plain data for a program; imports nothing that is slow to import."""
+"""Tables for a person; imports nothing that is slow to import."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, is_dataclass
-from datetime import date, datetime
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, dates and tuples as what JSON knows; infinite or undefined numbers as null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
-        return None
-    return value
 
 
 def table(

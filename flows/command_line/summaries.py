@@ -16,9 +16,11 @@ from flows.command_line.printing import narrow_table, printable, table, text
 from flows.demo import DemoSummary
 from flows.nightly import NightSummary
 from medlstm.history.replay_workspace import WorkspaceReplay
+from medlstm.history.rolling_backtest import RollingBacktest
 from medlstm.ingest.landing_to_raw import IngestSummary, shown_name
 from medlstm.onboarding.replay import ReplaySummary
 from medlstm.registry.nightly_training import TrainSummary
+from medlstm.report.backtest_files import HEADING, night_rows, summary_lines
 from medlstm.report.content import NightError, NightReport
 from medlstm.report.earlier_nights import earlier_nights, listed_nights
 from medlstm.report.group_table import days_text, group_table, hide_small
@@ -59,6 +61,8 @@ def _render(result: Any) -> Iterable[RenderableType]:
             return _gates(result)
         case BootstrapSummary():
             return _bootstrap(result)
+        case RollingBacktest():
+            return _rolling_backtest(result)
         case ReplaySummary() | WorkspaceReplay():
             return [table(("replay", ""), [(name.replace("_", " "), text(value))
                                             for name, value in asdict(result).items()])]  # fmt: skip
@@ -134,6 +138,15 @@ def _bootstrap(result: BootstrapSummary) -> Iterable[RenderableType]:
     else:
         yield (f"next: medlstm nightly for {result.as_of + timedelta(days=1)}, with that date's files under landing/ "
                "(a database is queried)")  # fmt: skip
+
+
+def _rolling_backtest(result: RollingBacktest) -> Iterable[RenderableType]:
+    models = [(str(one.trained_as_of), text(one.training_stays), days_text(one.promised_mae_days),
+               "promoted" if one.promoted else "kept the champion") for one in result.models]  # fmt: skip
+    yield table(("trained as of", "stays", "promised, days", ""), models)
+    yield narrow_table(HEADING, night_rows(result), title=f"As {result.known_as_of} knows")
+    yield from summary_lines(result)
+    yield f"result.json, nights.csv, nights.svg: {result.folder}"
 
 
 def _training_line(summary: TrainSummary) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from medlstm.lake.date_lock import date_lock
-from medlstm.lake.files import Workspace, read_json, write_json
+from medlstm.lake.files import Workspace, write_json
 from medlstm.registry.nightly_training import train_night
 from medlstm.registry.versions import champion
 from medlstm.scoring.score_night import score_night
@@ -65,10 +65,3 @@ def backtest(
     if nights and not scored:
         return BacktestSummary((), 0, version, f"nobody was in a bed from {nights[0]} to {nights[-1]}")
     return BacktestSummary(tuple(nights), scored, version)
-
-
-def backtested_nights(workspace: Workspace) -> frozenset[date]:
-    """The nights that were scored afterwards, from an export of a later date."""
-    if not workspace.backtest.is_file():
-        return frozenset()
-    return frozenset(date.fromisoformat(night) for night in read_json(workspace.backtest)["nights"])

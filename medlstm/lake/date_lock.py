@@ -29,6 +29,13 @@ def models_lock(workspace: Workspace, wait_seconds: float = 60) -> Iterator[None
 
 
 @contextmanager
+def backtest_lock(workspace: Workspace, name: str, wait_seconds: float = 600) -> Iterator[None]:
+    """Hold the outputs of a backtest for the block; raises DateLocked as `date_lock` does."""
+    with _held(workspace, f"backtest={name}", wait_seconds):
+        yield
+
+
+@contextmanager
 def date_lock(workspace: Workspace, key: LockKey, day: date, wait_seconds: float = 600) -> Iterator[None]:
     """Hold a date for the block. `extract_date` guards its partitions (the core takes it by itself); `as_of` is for a
     whole night, so that a backfill of the same date waits.

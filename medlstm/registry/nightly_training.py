@@ -8,8 +8,9 @@ from medlstm.errors import MedlstmError, ModelUnavailable
 from medlstm.evaluation.metrics import paired_bootstrap
 from medlstm.lake.files import Workspace
 from medlstm.models.predict import predict
+from medlstm.registry.promises import promise_of_nights
 from medlstm.registry.promotion import Champion, decide
-from medlstm.registry.versions import champion, load_network, save_model
+from medlstm.registry.versions import champion, load_network, load_records, save_model
 from medlstm.sequences.batches import arrange
 from medlstm.sequences.stay_sequences import load_sequences, stored_scope
 from medlstm.settings.workspace import Config
@@ -57,7 +58,9 @@ def train_night(workspace: Workspace, as_of: date, config: Config, on_epoch: Pro
         decision = decide(model.test, judged, config.training.promotion_margin_share)
         cut_short = "; training was cut short by training.max_minutes" if model.fitted.reached_deadline else ""
         note = decision.note + cut_short
-        record = save_model(workspace, model, as_of, decision.promoted, note)
+        recipes = {record.version: record.spec for record in load_records(workspace, as_of)}
+        promise = promise_of_nights(workspace, as_of, config, model.fitted.spec, recipes)
+        record = save_model(workspace, model, as_of, decision.promoted, note, promise)
     return TrainSummary(
         as_of, record.version, record.promoted, note, model.fitted.training_stays, model.fitted.censored_stays,
         len(model.fitted.losses), model.test, str(model.fitted.sizes), model.leaks,

@@ -19,6 +19,7 @@ from medlstm.lake.files import Workspace, read_json, remove, write_bytes, write_
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.predict import Predictions, predict
 from medlstm.models.spec import ModelSpec
+from medlstm.registry.promises import Promise
 from medlstm.sequences.batches import arrange
 from medlstm.sequences.cohort import Scope
 from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel
@@ -48,9 +49,18 @@ class ModelRecord(BaseModel):
     test: Evaluation
     losses: tuple[EpochLoss, ...]
     leaks: tuple[Leak, ...] = ()
+    promise: Promise | None = None
+
+    @property
+    def promised_mae_days(self) -> float | None:
+        """The error that is promised of nights to come: that of the last weeks' nights, and where these were too few
+        that of the test stays; None in records of earlier versions."""
+        return self.promise.mae_days if self.promise else self.test.promised_mae_days
 
 
-def save_model(workspace: Workspace, model: TrainedModel, as_of: date, promoted: bool, note: str) -> ModelRecord:
+def save_model(
+    workspace: Workspace, model: TrainedModel, as_of: date, promoted: bool, note: str, promise: Promise | None = None
+) -> ModelRecord:
     """Write the weights, then the record, ask the model that they make the test points again, and list the version: a
     crash in between leaves no half model listed.
 
@@ -75,6 +85,7 @@ def save_model(workspace: Workspace, model: TrainedModel, as_of: date, promoted:
         test=model.test,
         losses=fitted.losses,
         leaks=model.leaks,
+        promise=promise,
     )
     folder = workspace.models / version
     write_bytes(weights, folder / "model.safetensors")

@@ -10,7 +10,7 @@ import pandas as pd
 from medlstm.contracts.raw_to_admitted import read_contract_reports
 from medlstm.evaluation.day_errors import DayErrors
 from medlstm.evaluation.metrics import mean_absolute_error
-from medlstm.history.backtest import backtested_nights
+from medlstm.evaluation.stored_nights import backtested_nights
 from medlstm.ingest.delivered_files import read_delivery
 from medlstm.ingest.landing_to_raw import read_unreadable_files
 from medlstm.lake.files import Workspace, partition_file, partitions_until, read_table, write_text

@@ -63,6 +63,31 @@ def _why_none(workspace: Workspace) -> str:
     )
 
 
+@dataclass(frozen=True)
+class OpenStays:
+    """n open stays as a model sees them, and what it says `since` the night's cutoff; `elapsed_days` [n] since
+    admission, of which `passed_days` [n] after the step that the model saw last."""
+
+    network: Ensemble
+    stays: Stays
+    points: NightlyPoints
+    device: torch.device
+    elapsed_days: np.ndarray
+    passed_days: np.ndarray
+    since: Predictions
+
+
+def predict_open(workspace: Workspace, record: ModelRecord, sequences: StaySequences, config: Config) -> OpenStays:
+    """What the model of a record says of open stays (one at least)."""
+    network, device = load_network(workspace, record), choose_device(config.training.device)
+    stays, points = arrange(sequences, record.spec), last_points(sequences)
+    elapsed = sequences.stays["duration_hours"].to_numpy(dtype=np.float64) / 24
+    # A stay of one step is predicted at its admission: what has passed since is known.
+    passed = elapsed if sequences.single_step else np.zeros_like(elapsed)
+    since = predict(network, stays, points, device).after(passed)
+    return OpenStays(network, stays, points, device, elapsed, passed, since)
+
+
 def score_stays(
     workspace: Workspace, record: ModelRecord, sequences: StaySequences, as_of: date, config: Config, stale: bool
 ) -> pa.Table:
@@ -71,14 +96,8 @@ def score_stays(
     if not len(sequences):
         return PREDICTIONS_SCHEMA.empty_table()
     spec = record.spec
-    network = load_network(workspace, record)
-    device = choose_device(config.training.device)
-    stays, points = arrange(sequences, spec), last_points(sequences)
-    elapsed = sequences.stays["duration_hours"].to_numpy(dtype=np.float64) / 24
-    predicted = predict(network, stays, points, device)
-    # A stay of one step is predicted at its admission: what has passed since is known.
-    passed = elapsed if sequences.single_step else np.zeros_like(elapsed)
-    since = predicted.after(passed)
+    open_stays = predict_open(workspace, record, sequences, config)
+    since, elapsed, points = open_stays.since, open_stays.elapsed_days, open_stays.points
     lower, upper = record.interval.bounds(since, elapsed, groups_at(points, sequences, spec))
     remaining = since.days
     columns = {
@@ -95,22 +114,20 @@ def score_stays(
         "mortality_risk": since.mortality if since.mortality is not None else [None] * len(sequences),
         "model_version": pa.array([record.version] * len(sequences), pa.string()),
         "stale": pa.array([stale] * len(sequences), pa.bool_()),
-        "reasons": _reasons(network, stays, points, device, config.scoring.top_reasons),
+        "reasons": _reasons(open_stays, config.scoring.top_reasons),
         "input_hash": pa.array(
-            input_hashes(stays.sequences, list(spec.numeric), list(spec.categories)), pa.string()
+            input_hashes(open_stays.stays.sequences, list(spec.numeric), list(spec.categories)), pa.string()
         ),
-        "median_remaining_days": np.maximum(record.baseline_median_days - passed, 0.0),
+        "median_remaining_days": np.maximum(record.baseline_median_days - open_stays.passed_days, 0.0),
         "baseline_remaining_days": _baseline_days(record, sequences, elapsed),
     }
     return _as_table(columns)
 
 
-def _reasons(
-    network: Ensemble, stays: Stays, points: NightlyPoints, device: torch.device, count: int
-) -> list[list[dict[str, object]]]:
+def _reasons(of: OpenStays, count: int) -> list[list[dict[str, object]]]:
     if count == 0:
-        return [[] for _ in points.stay]
-    return largest_reasons(*occlusion_contributions(network, stays, points, device), count)
+        return [[] for _ in of.points.stay]
+    return largest_reasons(*occlusion_contributions(of.network, of.stays, of.points, of.device), count)
 
 
 def _baseline_days(record: ModelRecord, sequences: StaySequences, elapsed_days: np.ndarray) -> np.ndarray | list[None]:

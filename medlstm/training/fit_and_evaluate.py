@@ -10,7 +10,7 @@ from medlstm.errors import ModelUnavailable
 from medlstm.evaluation.baseline import KaplanMeierBaseline
 from medlstm.evaluation.conformal_intervals import Interval
 from medlstm.evaluation.day_errors import DayErrors
-from medlstm.evaluation.metrics import bootstrapped_mean, mean_absolute_error
+from medlstm.evaluation.metrics import mean_absolute_error
 from medlstm.evaluation.subgroups import SubgroupScore, score_subgroups
 from medlstm.models.predict import Predictions, predict
 from medlstm.models.spec import ModelSpec
@@ -23,9 +23,8 @@ from medlstm.training.fit_member import is_known, targets
 from medlstm.training.known_points import groups_at, points_known, split_of, within_horizon
 from medlstm.training.leak_finder import Leak, find_leaks
 from medlstm.training.out_of_fold import OutOfFold
+from medlstm.training.promised_error import unseen_errors, with_out_of_fold
 from medlstm.training.train_loop import Progress
-
-_DAYS_LOOKED_AT = 60
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,9 @@ class Evaluation:
 
     Stays that have ended are short ones. The `restricted` errors are of the nights of all test stays, open ones too,
     with what is predicted and what became of it cut at the time of the training (`Targets.restricted_error`): what
-    models are compared by. `promised_mae_days` counts the nights of test stays that are still open too, at the error
-    that the model's own distribution expects, given how long they have gone on: what nights to come are promised.
-    `promised_bounds_days` hold it in 95 % of draws of as many test stays: a few long stays weigh as much as hundreds.
+    models are compared by. `promised_mae_days` is what nights to come are promised, with its bounds; like
+    `mae_days_ended_within` it is of the test stays and, in a model's record, of those that a member did not train on
+    (`UnseenErrors`).
     """
 
     stays: int
@@ -125,6 +124,12 @@ def judge_model(fitted: FittedModel, test: StaySequences, points: NightlyPoints)
     tested = evaluate(
         answers, fitted.spec, fitted.interval, fitted.baseline_median_days, fitted.baseline, test, points
     )
+    known = is_known(points, test, fitted.spec.horizon_days)
+    on_test = unseen_errors(answers, targets(test, points, fitted.spec).days, known, points.stay)
+    unseen = with_out_of_fold(on_test, fitted.out_of_fold)
+    promised, bounds = unseen.promised()
+    tested = replace(tested, promised_mae_days=promised, promised_bounds_days=bounds,
+                     mae_days_ended_within=unseen.ended_within())  # fmt: skip
     return TrainedModel(fitted, _judge_out_of_fold(fitted), tested, test, points, answers)
 
 
@@ -141,7 +146,8 @@ def evaluate(
     intervals, where the remaining days are known and in groups of the stays; and what is promised, from all points."""
     wanted, elapsed = targets(test, points, spec), elapsed_days(test, points)
     known = is_known(points, test, spec.horizon_days)
-    promised, promised_bounds = _promised_mae_days(answers, wanted.days, known, points.stay)
+    unseen = unseen_errors(answers, wanted.days, known, points.stay)
+    promised, promised_bounds = unseen.promised()
     usual = None
     if baseline is not None:
         usual = within_horizon(baseline.remaining(test.stays.iloc[points.stay], elapsed).median(), spec)
@@ -154,30 +160,13 @@ def evaluate(
         whole,
         promised_mae_days=promised,
         promised_bounds_days=promised_bounds,
-        mae_days_ended_within=_ended_within(errors.absolute, actual),
+        mae_days_ended_within=unseen.ended_within(),
         restricted_mae_days=float(wanted.restricted_error(answers.days).mean()),
         restricted_median_mae_days=float(wanted.restricted_error(constant).mean()),
         restricted_baseline_mae_days=None if usual is None else float(wanted.restricted_error(usual).mean()),
         baseline_mae_days=None if usual is None else mean_absolute_error(usual[known], actual),
         subgroups=score_subgroups(groups, points.stay, elapsed, errors.absolute, errors.held),
     )
-
-
-def _ended_within(errors: np.ndarray, actual_days: np.ndarray) -> tuple[float | None, ...]:
-    within = (actual_days <= days for days in range(1, _DAYS_LOOKED_AT + 1))
-    return tuple(float(errors[inside].mean()) if inside.any() else None for inside in within)
-
-
-def _promised_mae_days(
-    answers: Predictions, so_far: np.ndarray, known: np.ndarray, stay: np.ndarray
-) -> tuple[float, tuple[float, float]] | tuple[None, None]:
-    """From the days [m] that remained, of some points not `known` [m] but so far; with its bounds. None of a model that
-    gives no distribution, which cannot tell what it expects of open stays."""
-    if answers.remaining is None:
-        return None, None
-    expected = answers.remaining.after(so_far).expected_error(answers.days - so_far)
-    promised, low, high = bootstrapped_mean(np.where(known, np.abs(answers.days - so_far), expected), stay)
-    return promised, (low, high)
 
 
 def _judge_out_of_fold(fitted: FittedModel) -> Evaluation:

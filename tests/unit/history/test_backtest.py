@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medlstm.history.backtest import backtest, backtested_nights
+from medlstm.evaluation.stored_nights import backtested_nights
+from medlstm.history.backtest import backtest
 from medlstm.lake import schemas as tables
 from medlstm.lake.files import Workspace, partition_dates, partition_file, read_table
 from medlstm.registry.versions import champion

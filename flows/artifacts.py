@@ -48,10 +48,11 @@ def night_markdown(report: NightReport) -> str:
         lines += [f"| {' | '.join(_as_text(cell) for cell in (row.name, *row.counts))} |" for row in table.rows]
     nights = listed_nights(report.nights, report.min_group_size)
     if nights:
-        heading = ("earlier night", "ended since", "MAE, days", "promised", "Kaplan–Meier's", "median's", "coverage")
+        heading = ("earlier night", "stays", "MAE, days", "promised", "Kaplan–Meier's", "median's", "coverage")
         lines += ["", f"| {' | '.join(heading)} |", "|---|---:|---:|---:|---:|---:|---:|"]
         lines += [
-            f"| {night.as_of} | {night.stays} | {night.mae_days:.2f} | {days_text(night.promised_mae_days)} | "
+            f"| {night.as_of}{'' if night.settled else ', unsettled'} | {night.stays} | {night.mae_days:.2f} | "
+            f"{days_text(night.promised_mae_days)} | "
             f"{days_text(night.baseline_mae_days)} | {night.median_mae_days:.2f} | "
             + (f"{night.coverage:.0%} |" if night.coverage is not None else "– |")
             for night in reversed(nights[-14:])

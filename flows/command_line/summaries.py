@@ -198,21 +198,24 @@ def _patients(night: NightSummary) -> str:
 
 def _record(errors: Sequence[NightError], smallest: int) -> Group:
     rows = [
-        (str(one.as_of), text(one.stays), f"{one.mae_days:.2f}", days_text(one.promised_mae_days),
-         days_text(one.baseline_mae_days), f"{one.median_mae_days:.2f}",
+        (f"{one.as_of}{'' if one.settled else ' *'}", text(one.stays), f"{one.mae_days:.2f}",
+         days_text(one.promised_mae_days), days_text(one.baseline_mae_days), f"{one.median_mae_days:.2f}",
          "–" if one.coverage is None else f"{one.coverage:.0%}")
         for one in listed_nights(errors, smallest)[-14:]
     ]  # fmt: skip
-    heading = ("earlier night", "stays ended since", "MAE, days", "promised", "Kaplan-Meier's", "median's",
+    heading = ("earlier night", "stays", "MAE, days", "promised", "Kaplan-Meier's", "median's",
                "within bounds")  # fmt: skip
     listed = narrow_table(heading, rows, title="How wrong earlier nights were")
     whole = earlier_nights(errors, smallest)
     if whole is None:
         return Group(listed)
-    return Group(listed, f"all earlier nights: MAE {whole.mae_days:.2f} days (promised "
+    nights, ended = f"{whole.settled_nights} settled nights", ""
+    if not whole.settled_nights:
+        nights, ended = "all earlier nights (*: unsettled)", " whose stay has ended"
+    return Group(listed, f"{nights}: MAE {whole.mae_days:.2f} days (promised "
                          f"{days_text(whole.promised_mae_days)}), the Kaplan-Meier baseline's "
                          f"{days_text(whole.baseline_mae_days)}, the median's {whole.median_mae_days:.2f}, "
-                         f"{whole.predictions:,} predictions whose stay has ended")  # fmt: skip
+                         f"{whole.predictions:,} predictions{ended}")  # fmt: skip
 
 
 def _backfill(result: BackfillSummary) -> Iterable[RenderableType]:

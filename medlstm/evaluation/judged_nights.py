@@ -93,17 +93,16 @@ def score_nights(judged: pd.DataFrame) -> tuple[NightScore, ...]:
     """
     scores = []
     for night, rows in judged.groupby("as_of", sort=True):
-        follow_up = follow_up_of(rows)
-        ended = int(follow_up.ended.sum())
+        ended = int(rows["ended"].sum())
         settled = is_settled(len(rows), ended)
         scores.append(NightScore(
             as_of=_as_date(night),
             predictions=len(rows),
             ended=ended,
-            mae_days=_mean_error(rows["remaining_los_days"], follow_up) if settled else None,
-            baseline_mae_days=_mean_error(rows["baseline_remaining_days"], follow_up) if settled else None,
+            mae_days=mean_error(rows, "remaining_los_days") if settled else None,
+            baseline_mae_days=mean_error(rows, "baseline_remaining_days") if settled else None,
             promised_mae_days=_mean(rows["promised_mae_days"]),
-            coverage=_coverage(rows, follow_up) if settled else None,
+            coverage=coverage(rows) if settled else None,
         ))  # fmt: skip
     return tuple(scores)
 
@@ -114,8 +113,7 @@ def settled_error(judged: pd.DataFrame, nights: Sequence[NightScore]) -> Settled
     rows = judged[[_as_date(night) in settled for night in judged["as_of"]]]
     if rows.empty:
         return None
-    follow_up = follow_up_of(rows)
-    errors = absolute_errors(rows["remaining_los_days"].to_numpy(dtype=np.float64), follow_up)
+    errors = absolute_errors(rows["remaining_los_days"].to_numpy(dtype=np.float64), follow_up_of(rows))
     mean, low, high = bootstrapped_mean(errors, rows["stay_id"].to_numpy())
     return SettledError(
         nights=len(settled),
@@ -123,9 +121,9 @@ def settled_error(judged: pd.DataFrame, nights: Sequence[NightScore]) -> Settled
         stays=rows["stay_id"].nunique(),
         mae_days=mean,
         bounds_days=(low, high),
-        baseline_mae_days=_mean_error(rows["baseline_remaining_days"], follow_up),
+        baseline_mae_days=mean_error(rows, "baseline_remaining_days"),
         promised_mae_days=_mean(rows["promised_mae_days"]),
-        coverage=_coverage(rows, follow_up),
+        coverage=coverage(rows),
     )
 
 
@@ -151,24 +149,26 @@ def score_distributions(
     )
 
 
-def _mean_error(predicted: pd.Series, follow_up: FollowUp) -> float | None:
-    if predicted.isna().any():
+def mean_error(judged: pd.DataFrame, column: str) -> float | None:
+    """The mean absolute error in days of a column of predicted days; None where one is missing."""
+    if judged[column].isna().any():
         return None
-    return float(absolute_errors(predicted.to_numpy(dtype=np.float64), follow_up).mean())
+    return float(absolute_errors(judged[column].to_numpy(dtype=np.float64), follow_up_of(judged)).mean())
 
 
-def _mean(values: pd.Series) -> float | None:
-    return None if values.isna().any() else float(values.mean())
-
-
-def _coverage(rows: pd.DataFrame, follow_up: FollowUp) -> float | None:
+def coverage(judged: pd.DataFrame) -> float | None:
     """The share of bounds that held, of those of which it is known: an open stay may have passed its upper bound."""
-    lower = rows["remaining_los_days_lower"].to_numpy(dtype=np.float64)
-    upper = rows["remaining_los_days_upper"].to_numpy(dtype=np.float64)
+    follow_up = follow_up_of(judged)
+    lower = judged["remaining_los_days_lower"].to_numpy(dtype=np.float64)
+    upper = judged["remaining_los_days_upper"].to_numpy(dtype=np.float64)
     upper = np.where(np.isnan(upper), np.inf, upper)
     held = (lower <= follow_up.days) & (follow_up.days <= upper) & follow_up.ended
     told = follow_up.ended | (follow_up.days > upper)
     return float(held[told].mean()) if told.any() else None
+
+
+def _mean(values: pd.Series) -> float | None:
+    return None if values.isna().any() else float(values.mean())
 
 
 def _as_date(night: object) -> date:

@@ -48,8 +48,9 @@ class GroupForecast:
 
 @dataclass(frozen=True)
 class NightError:
-    """Error of the predictions of an earlier night, on the stays that have ended since, beside those of the constant
-    median and of the Kaplan-Meier baseline, and beside what the record of the model that scored had promised."""
+    """Error of the predictions of an earlier night, beside those of the constant median and of the Kaplan-Meier
+    baseline, and beside what the record of the model that scored had promised: where the night is `settled` of all its
+    stays, else of those that have ended since."""
 
     as_of: date
     stays: int
@@ -58,6 +59,7 @@ class NightError:
     coverage: float | None
     baseline_mae_days: float | None = None
     promised_mae_days: float | None = None
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class LossPoint:
 @dataclass(frozen=True)
 class ModelCard:
     """The model that scored the night, or would have if anybody had been there to score; `leaks` says of inputs that
-    they were written down at the discharge."""
+    they were written down at the discharge. The promise is of so many settled nights and stays; of none where too few
+    nights had been settled, and of stays that the model had not trained on instead."""
 
     version: str
     trained_as_of: date
@@ -91,6 +94,9 @@ class ModelCard:
     test_coverage: float
     subgroups: tuple[SubgroupScore, ...]
     test_baseline_mae_days: float | None = None
+    promised_mae_days: float | None = None
+    promise_nights: int = 0
+    promise_stays: int = 0
     leaks: tuple[str, ...] = ()
 
 

@@ -9,8 +9,10 @@ from medlstm.report.content import NightError
 
 @dataclass(frozen=True)
 class EarlierNights:
-    """Errors of all earlier nights, weighted by their stays; baseline and promise where every night has one."""
+    """Errors of earlier nights, weighted by their stays; baseline and promise where every night has one. Of the
+    `settled_nights` of them, or where there are none of stays that have ended alone."""
 
+    settled_nights: int
     predictions: int
     mae_days: float
     median_mae_days: float
@@ -38,7 +40,10 @@ def measured_nights(nights: Sequence[NightError]) -> list[NightError]:
 
 
 def earlier_nights(nights: Sequence[NightError], smallest: int = 1) -> EarlierNights | None:
-    """All earlier nights as one; None where they are of fewer than the `smallest` number of predictions to be shown."""
+    """The settled ones of earlier nights as one, or where there are none all of them; None where they are of fewer than
+    the `smallest` number of predictions to be shown."""
+    settled = [night for night in nights if night.settled]
+    nights = settled or nights
     stays = sum(night.stays for night in nights)
     if stays < max(smallest, 1):
         return None
@@ -46,6 +51,7 @@ def earlier_nights(nights: Sequence[NightError], smallest: int = 1) -> EarlierNi
                if night.coverage is not None and math.isfinite(night.coverage)]
     checked_stays = sum(weight for _, weight in checked)
     return EarlierNights(
+        settled_nights=len(settled),
         predictions=stays,
         mae_days=sum(night.mae_days * night.stays for night in nights) / stays,
         median_mae_days=sum(night.median_mae_days * night.stays for night in nights) / stays,

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
 import pandas as pd
 
 from medlstm.contracts.raw_to_admitted import read_contract_reports
-from medlstm.evaluation.day_errors import DayErrors
-from medlstm.evaluation.metrics import mean_absolute_error
-from medlstm.evaluation.stored_nights import backtested_nights
+from medlstm.evaluation.judged_nights import coverage, is_settled, mean_error
+from medlstm.evaluation.stored_nights import backtested_nights, judged_predictions, predicted_nights
 from medlstm.ingest.delivered_files import read_delivery
 from medlstm.ingest.landing_to_raw import read_unreadable_files
-from medlstm.lake.files import Workspace, partition_file, partitions_until, read_table, write_text
+from medlstm.lake.files import Workspace, partition_file, read_table, write_text
 from medlstm.registry.versions import ModelRecord, champion, load_records
 from medlstm.report.content import GroupForecast, LossPoint, ModelCard, NightError, NightReport, RuleRow, TableCounts
 from medlstm.report.nothing_scored import why_nothing
@@ -29,7 +27,7 @@ _MAX_VARIABLES = 12
 
 @dataclass(frozen=True)
 class EndedPredictions:
-    """Earlier predictions whose stays have ended by a night: error by night, and (predicted, actual) pairs."""
+    """What is known of earlier predictions by a night: error by night, and (predicted, actual) pairs of ended stays."""
 
     nights: tuple[NightError, ...]
     pairs: tuple[tuple[float, float], ...]
@@ -129,47 +127,38 @@ def _forecast(name: str, predictions: pd.DataFrame) -> GroupForecast:
 
 
 def ended_predictions(workspace: Workspace, as_of: date, cohort: Cohort, config: Config) -> EndedPredictions:
-    """Compare the predictions of earlier nights with the stays known to have ended at the night `as_of`."""
-    ended = cohort.frame[~cohort.frame["is_open"].astype(bool)].set_index("stay_id")["end_at"]
-    tests = {record.version: record.test for record in load_records(workspace, as_of)}
+    """Compare the predictions of earlier nights with what the night `as_of` knows of their stays."""
+    records = {record.version: record for record in load_records(workspace, as_of)}
     nights, pairs = [], []
-    for path in partitions_until(workspace.predictions, as_of, key="as_of")[-_NIGHTS_LOOKED_BACK - 1 :]:
-        predictions = read_table(path).to_pandas()
-        if predictions.empty or predictions["as_of"].iloc[0] >= as_of:
+    for night in predicted_nights(workspace, date.min, as_of)[-_NIGHTS_LOOKED_BACK:]:
+        judged = judged_predictions(workspace, [night], cohort, {}, config)
+        if judged.empty or not judged["ended"].any():
             continue
-        known = predictions[predictions["stay_id"].isin(ended.index)]
-        if known.empty:
-            continue
-        night = known["as_of"].iloc[0]
-        since = ended.loc[known["stay_id"]] - pd.Timestamp(config.cutoff_instant(night))
-        actual = np.maximum(since.dt.total_seconds().to_numpy() / 86400, 0.0)
-        test = tests.get(known["model_version"].iloc[0])
-        # A stay that has ended since had no more days left than have passed: nor had those that it is held against.
-        promised = test.mae_days_of_those_ended_within((as_of - night).days) if test else None
-        nights.append(_night_error(night, known, actual, promised))
-        pairs += list(zip(known["remaining_los_days"].tolist(), actual.tolist(), strict=True))
+        ended = judged[judged["ended"]]
+        nights.append(_night_error(night, as_of, judged, records.get(judged["model_version"].iloc[0])))
+        pairs += list(zip(ended["remaining_los_days"].tolist(), ended["known_days"].tolist(), strict=True))
     return EndedPredictions(tuple(nights), _thinned(pairs))
 
 
-def _night_error(
-    night: date, known: pd.DataFrame, actual: np.ndarray, promised: float | None
-) -> NightError:
-    def column(name: str) -> np.ndarray:
-        return known[name].to_numpy(dtype=np.float64)
-
-    # Predictions of earlier versions know the constant alone, under the baseline's name.
-    constant = "median_remaining_days" if "median_remaining_days" in known else "baseline_remaining_days"
-    has_baseline = constant != "baseline_remaining_days" and known["baseline_remaining_days"].notna().all()
-    upper = np.where(known["remaining_los_days_upper"].isna(), np.inf, column("remaining_los_days_upper"))
-    errors = DayErrors(column("remaining_los_days"), column("remaining_los_days_lower"), upper, actual)
+def _night_error(night: date, as_of: date, judged: pd.DataFrame, record: ModelRecord | None) -> NightError:
+    """Of a settled night all predictions count, of a younger one those whose stays have ended, against what was
+    promised of such."""
+    settled = is_settled(len(judged), int(judged["ended"].sum()))
+    rows = judged if settled else judged[judged["ended"]]
+    promised = None
+    if record is not None:
+        # A stay that has ended since had no more days left than have passed: nor had those that it is held against.
+        younger = record.test.mae_days_of_those_ended_within((as_of - night).days)
+        promised = record.promised_mae_days if settled else younger
     return NightError(
         as_of=night,
-        stays=len(known),
-        mae_days=errors.mae_days,
-        median_mae_days=mean_absolute_error(column(constant), actual),
-        baseline_mae_days=mean_absolute_error(column("baseline_remaining_days"), actual) if has_baseline else None,
+        stays=len(rows),
+        settled=settled,
+        mae_days=mean_error(rows, "remaining_los_days") or 0.0,
+        median_mae_days=mean_error(rows, "median_remaining_days") or 0.0,
+        baseline_mae_days=mean_error(rows, "baseline_remaining_days"),
         promised_mae_days=promised,
-        coverage=errors.coverage,
+        coverage=coverage(rows),
     )
 
 
@@ -211,6 +200,9 @@ def _model_card(record: ModelRecord | None, predictions: pd.DataFrame) -> ModelC
         interval_coverage=record.interval.coverage,
         stale=not predictions.empty and bool(predictions["stale"].iloc[0]),
         note=record.note,
+        promised_mae_days=record.promised_mae_days,
+        promise_nights=record.promise.nights if record.promise else 0,
+        promise_stays=record.promise.stays if record.promise else 0,
         test_stays=record.test.stays,
         test_mae_days=record.test.mae_days,
         test_baseline_mae_days=record.test.baseline_mae_days,

@@ -69,7 +69,8 @@ def _figures(report: NightReport, nights: Sequence[NightError], caught: Sequence
         figures["errors"] = plots.error_by_night([night.as_of for night in nights],
                                                  [night.mae_days for night in nights],
                                                  [_to_beat(night) for night in nights],
-                                                 [night.promised_mae_days for night in nights])
+                                                 [night.promised_mae_days for night in nights],
+                                                 [night.as_of for night in nights if not night.settled])
     pairs = _shown_pairs(report)
     if pairs:
         figures["pairs"] = plots.predicted_against_actual(pairs)

@@ -48,8 +48,10 @@ def error_by_night(
     errors: Sequence[float],
     baseline_errors: Sequence[float],
     promised_errors: Sequence[float | None] = (),
+    unsettled: Sequence[date] = (),
 ) -> str:
-    """Mean absolute error (days) of each night's predictions: the model's, the baseline's and what was promised."""
+    """Mean absolute error (days) of each night's predictions: the model's, the baseline's and what was promised; the
+    nights that are unsettled on a grey ground."""
     with matplotlib.style.context(STYLE, after_reset=True):
         figure, axes = _canvas(2.7)
         positions = [night.toordinal() for night in nights]
@@ -59,6 +61,9 @@ def error_by_night(
         if promised:
             axes.step(*zip(*promised, strict=True), where="mid", color=GREY, linestyle=":", label="promised")
         axes.plot(positions, errors, color=BLUE, marker=marker, label="model")
+        if unsettled:
+            axes.axvspan(min(unsettled).toordinal() - 0.5, max(positions) + 0.5, color=GREY, alpha=0.15, linewidth=0,
+                         label="unsettled")
         axes.set_ylim(0, _headroom([*errors, *baseline_errors, *(error for _, error in promised)]))
         axes.set_ylabel("mean error (days)")
         axes.set_xlabel("night of the prediction")

@@ -1,9 +1,12 @@
 """Years in one export: the first night has a model and a record of errors."""
 
+import json
 from datetime import date, timedelta
 
 import pytest
+from prefect.artifacts import Artifact
 
+from flows.backtest import backtest
 from flows.bootstrap import bootstrap
 from flows.nightly import nightly
 from medlstm.errors import ConfigError
@@ -55,6 +58,12 @@ def test_history_is_taken_in_and_the_first_night_is_ready(server, export):
     assert (after.extract_dates, after.training, after.scored) == (1, None, summary.night.scored + 1)
     with pytest.raises(ConfigError, match="2026-03-21 has been taken in already"):
         bootstrap(str(root), patterns, AS_OF)
+    result = backtest(str(root), AS_OF, AS_OF + timedelta(days=1))
+    assert [night.predictions for night in result.nights] == [summary.night.scored, after.scored]
+    artifact = Artifact.get("backtest")
+    assert [row["night"] for row in json.loads(artifact.data)] == ["2026-03-20", "2026-03-21"]
+    assert "no night is settled yet" in artifact.description
+    assert (root / "backtests" / "2026-03-20_2026-03-21" / "result.json").is_file()
 
 
 def test_without_training_the_history_waits_for_its_night(server, export):

@@ -186,10 +186,29 @@ def test_headline_counts_patients_and_departures_in_hospital_time(page: Page) ->
 
 
 def test_earlier_nights_are_weighted_by_their_stays(page: Page) -> None:
-    assert ("On 40 predictions whose stays have since ended the mean error was 2.50 days , against 3.50 days"
-            in page.text)
+    assert ("No night is settled yet: on each more than one in twenty of the stays are still open. On 40 predictions "
+            "whose stays have since ended the mean error was 2.50 days , against 3.50 days" in page.text)
     assert "The 90 % intervals held the actual remaining stay for 80 % of 30 predictions." in page.text
     assert "no better" not in page.text
+
+
+def test_settled_nights_are_told_apart_from_those_that_will_still_move(full: NightReport) -> None:
+    settled = NightError(date(2026, 11, 10), 60, 2.25, 3.0, 0.9, 2.8, 2.5, settled=True)
+    page = Page(render_report(replace(full, nights=(*full.nights, settled))))
+    assert ("On the 1 settled night (60 predictions, all but one in twenty of whose stays have ended) the mean error "
+            "was 2.25 days , against 2.80 days" in page.text)
+    assert "had promised 2.50 days ." in page.text
+    assert page.row("2026-11-10")[1:4] == ["60", "2.25", "2.50"]
+    assert page.row("2026-11-20, unsettled")[1:3] == ["30", "2.00"]
+
+
+def test_the_page_says_what_the_promise_is_made_of(full: NightReport) -> None:
+    assert full.model is not None
+    told = replace(full, model=replace(full.model, promised_mae_days=2.22, promise_nights=31, promise_stays=420))
+    text = Page(render_report(told)).text
+    assert "2.22 days, that of the last 31 settled nights before its training (420 stays)" in text
+    untold = replace(full, model=replace(full.model, promised_mae_days=2.22))
+    assert "2.22 days, on stays that it had not trained on" in Page(render_report(untold)).text
 
 
 def test_a_model_worse_than_the_median_is_called_so(full: NightReport) -> None:

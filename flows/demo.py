@@ -21,13 +21,14 @@ class DemoSummary:
 
 @flow(name="demo", flow_run_name="demo from {start}")
 def demo(
-    workspace: str, start: date, days: int, first_night: int, seed: int, untidy: bool = False
+    workspace: str, start: date, days: int, first_night: int, seed: int, tidy: bool = False
 ) -> DemoSummary:
     """Let the hospital run `days` dates, then run the nights from day `first_night` (1-based) to the last.
 
-    The first of these nights takes in all dates before it too. `untidy`: with all that hospitals tell late.
+    The first of these nights takes in all dates before it too. `tidy`: without all that hospitals tell
+    late.
     """
-    hospital = simulate(workspace, start, days, seed, untidy)
+    hospital = simulate(workspace, start, days, seed, tidy)
     dates = [start + timedelta(days=day) for day in range(first_night - 1, days)]
     nights = []
     for done, day in enumerate(dates, start=1):

@@ -14,11 +14,11 @@ from tasks.progress import report_progress
 
 
 @task(name="simulate", cache_policy=NO_CACHE)
-def simulate(workspace: str, start: date, days: int, seed: int, untidy: bool = False) -> HospitalSummary:
-    """Write the landing folders of `days` dates from `start`; `untidy`: with all that hospitals tell late."""
+def simulate(workspace: str, start: date, days: int, seed: int, tidy: bool = False) -> HospitalSummary:
+    """Write the landing folders of `days` dates from `start`; `tidy`: without all that hospitals tell late."""
     place = Workspace(Path(workspace))
     zone = load_config(place.root).workspace.timezone
     return simulate_hospital(
-        place.root / "landing", start, days, seed, timezone=zone, habits=ALL_HABITS if untidy else TIDY,
+        place.root / "landing", start, days, seed, timezone=zone, habits=TIDY if tidy else ALL_HABITS,
         on_day=lambda done, total: report_progress("simulate", done, total),
     )  # fmt: skip

@@ -250,7 +250,7 @@ def replay(
 def demo(
     workspace: Annotated[Path, typer.Option("--workspace", help="A new folder.")] = Path("medlstm-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Which hospital.")] = 1,
-    untidy: Annotated[bool, typer.Option("--untidy", help="Results, diagnoses and feeds come late.")] = False,
+    tidy: Annotated[bool, typer.Option("--tidy", help="Nothing comes late, is corrected or moved.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """A synthetic hospital, several nights of it, and what the last night says."""
@@ -258,7 +258,7 @@ def demo(
 
     if not (workspace / CONFIG_NAME).exists():
         _write_template(workspace, Example.demo)
-    run_flow(lambda: flow(root_of(workspace), DEMO_START, DEMO_DAYS, DEMO_FIRST_NIGHT, seed, untidy), as_json)
+    run_flow(lambda: flow(root_of(workspace), DEMO_START, DEMO_DAYS, DEMO_FIRST_NIGHT, seed, tidy), as_json)
 
 
 @app.command()

@@ -29,7 +29,8 @@ from medlstm.evaluation import metrics
 from medlstm.lake.files import Workspace, partition_dates, partition_file, read_table
 from medlstm.models.distribution import RemainingStay
 from medlstm.registry.nightly_training import train_night
-from medlstm.registry.versions import ModelRecord, load_records
+from medlstm.registry.records import ModelRecord
+from medlstm.registry.versions import load_records
 from medlstm.scoring.score_night import score_night
 from medlstm.sequences.stay_sequences import load_sequences, stored_scope
 from medlstm.settings.workspace import Config, load_config

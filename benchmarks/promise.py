@@ -10,7 +10,8 @@ import torch
 from medlstm.evaluation.metrics import bootstrapped_mean
 from medlstm.lake.files import Workspace
 from medlstm.models.predict import predict
-from medlstm.registry.versions import ModelRecord, load_network
+from medlstm.registry.records import ModelRecord
+from medlstm.registry.versions import load_network
 from medlstm.sequences.batches import arrange
 from medlstm.sequences.nightly_points import NightlyPoints, elapsed_days, nightly_points
 from medlstm.sequences.stay_sequences import StaySequences, load_sequences

@@ -201,12 +201,16 @@ def _unobserved(sequences: SequenceSummary, config: Config) -> list[str]:
 
 
 def _lost_models(place: Workspace, day: date) -> list[str]:
-    """Said by the nights before the first training that takes their place."""
-    versions = unusable_models(place)
-    if not versions or champion(place, day):
-        return []
-    return [f"{', '.join(versions)}: written by an earlier version of medlstm, which did not keep the order of their "
-            "categories; not used, and trained anew (a night before that training has no model: retrain as of it)"]
+    """Listed versions that no night uses, as long as no champion was trained after them: the one before scores again,
+    and where it was the newest a training is due."""
+    scoring = champion(place, day)
+    since = scoring.trained_as_of.isoformat() if scoring else ""
+    return [
+        f"models/{one.version} is not used: {one.why}; restore it from a backup, or let the next training take its "
+        "place (a night before that training scores otherwise than it did)"
+        for one in unusable_models(place)
+        if one.version[: len(since)] >= since
+    ]
 
 
 def _train(workspace: str, day: date, night: RunningNight) -> TrainSummary | None:

@@ -56,11 +56,14 @@ def lake_diff(
 
 @lake.command("verify")
 def lake_verify(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
-    """Check each file's footer, columns, hash and counts; exit status 1 if anything is wrong."""
-    from medlstm.upkeep.inspection import verify_lake
+    """Check each file's footer, columns, hash and counts, and each model; exit status 1 if anything is wrong."""
+    from medlstm.registry.versions import damaged_models
+    from medlstm.upkeep.inspection import LakeCheck, Problem, verify_lake
 
     root = Path(root_of(workspace))
-    check = verify_lake(Workspace(root), load_config(root))
+    tables = verify_lake(Workspace(root), load_config(root))
+    models = [Problem(f"models/{one.version}", one.why) for one in damaged_models(Workspace(root))]
+    check = LakeCheck(tables.files, (*tables.problems, *models))
     for problem in check.problems:
         print(printable(f"{problem.path}: {problem.problem}"))
     print(f"{check.files:,} files checked, {len(check.problems)} problems")

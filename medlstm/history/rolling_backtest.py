@@ -27,7 +27,8 @@ from medlstm.evaluation.stored_nights import judged_predictions
 from medlstm.lake.date_lock import backtest_lock
 from medlstm.lake.files import Workspace, partition_dates
 from medlstm.registry.nightly_training import train_night
-from medlstm.registry.versions import ModelRecord, champion, load_records, night_scope, training_due
+from medlstm.registry.records import ModelRecord
+from medlstm.registry.versions import champion, load_records, night_scope, training_due
 from medlstm.scoring.score_night import predict_open, score_night
 from medlstm.sequences.build import build_sequences
 from medlstm.sequences.cohort import load_cohort

@@ -1,61 +1,29 @@
 """Model versions on disk and which of them is the champion on a date; safetensors and JSON only."""
 
 import hashlib
-from dataclasses import asdict
 from datetime import date
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from medlstm.errors import MedlstmError
-from medlstm.evaluation.baseline import KaplanMeierBaseline
-from medlstm.evaluation.conformal_intervals import Interval
 from medlstm.lake.date_lock import models_lock
-from medlstm.lake.files import Workspace, read_json, remove, write_bytes, write_json
+from medlstm.lake.files import Workspace, remove, write_bytes
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.predict import Predictions, predict
-from medlstm.models.spec import ModelSpec
 from medlstm.registry.promises import Promise
+from medlstm.registry.records import (
+    ModelRecord,
+    UnusableModel,
+    list_version,
+    listed_models,
+    read_record,
+    write_record,
+)
 from medlstm.sequences.batches import arrange
 from medlstm.sequences.cohort import Scope
-from medlstm.training.fit_and_evaluate import Evaluation, TrainedModel
-from medlstm.training.leak_finder import Leak
-from medlstm.training.train_loop import EpochLoss
-
-_REGISTRY = "registry.json"
-
-
-class ModelRecord(BaseModel):
-    """One training that ended: how the model did, and whether the gate let it through."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    version: str
-    trained_as_of: date
-    promoted: bool
-    note: str
-    spec: ModelSpec
-    interval: Interval
-    baseline_median_days: float
-    baseline: KaplanMeierBaseline | None = None
-    parameters: int
-    training_stays: int
-    censored_stays: int
-    validation: Evaluation
-    test: Evaluation
-    losses: tuple[EpochLoss, ...]
-    leaks: tuple[Leak, ...] = ()
-    promise: Promise | None = None
-
-    @property
-    def promised_mae_days(self) -> float | None:
-        """The error that is promised of nights to come: that of the last weeks' nights, and where these were too few
-        that of the test stays; None in records of earlier versions."""
-        return self.promise.mae_days if self.promise else self.test.promised_mae_days
+from medlstm.training.fit_and_evaluate import TrainedModel
 
 
 def save_model(
@@ -89,7 +57,7 @@ def save_model(
     )
     folder = workspace.models / version
     write_bytes(weights, folder / "model.safetensors")
-    write_json(_without_infinities(record), folder / "model.json")
+    write_record(record, workspace)
     try:
         _require_same_answers(workspace, version, model)
     except MedlstmError:
@@ -97,14 +65,13 @@ def save_model(
         remove(folder / "model.safetensors")
         raise
     with models_lock(workspace):
-        others = [listed for listed in _listed(workspace) if listed != version]
-        write_json({"versions": [*others, version]}, workspace.models / _REGISTRY)
+        list_version(workspace, version)
     return record
 
 
 def _require_same_answers(workspace: Workspace, version: str, model: TrainedModel) -> None:
     """What was saved, read from its folder as a night reads it, against the model in memory, both on the CPU."""
-    record = _read_record(workspace.models / version)
+    record = read_record(workspace, version)
     stays = arrange(model.test_stays, record.spec)
     mine = model.test_answers
     theirs = predict(load_network(workspace, record), stays, model.test_points, torch.device("cpu"))
@@ -140,16 +107,25 @@ def load_records(workspace: Workspace, as_of: date) -> list[ModelRecord]:
 
     Those that cannot be used (`unusable_models`) are left out, so that a training is due in their place.
     """
-    usable = (version for version in _listed(workspace) if not _is_ambiguous(_raw_record(workspace.models / version)))
-    records = [_read_record(workspace.models / version) for version in usable]
-    known = [record for record in records if record.trained_as_of <= as_of]
-    return sorted(known, key=lambda record: record.trained_as_of)
+    records, _ = listed_models(workspace)
+    return sorted((record for record in records if record.trained_as_of <= as_of), key=lambda one: one.trained_as_of)
 
 
-def unusable_models(workspace: Workspace) -> list[str]:
-    """The listed versions that an earlier medlstm wrote without the order of their categories: two or more of them, and
-    nothing says which column of the network is whose."""
-    return [version for version in _listed(workspace) if _is_ambiguous(_raw_record(workspace.models / version))]
+def unusable_models(workspace: Workspace) -> list[UnusableModel]:
+    """The listed versions that no night uses: of an earlier medlstm, damaged, or changed since."""
+    return listed_models(workspace)[1]
+
+
+def damaged_models(workspace: Workspace) -> list[UnusableModel]:
+    """The listed versions that no night can use, those whose weights were changed among them: reads every file."""
+    records, unusable = listed_models(workspace)
+    changed = []
+    for record in records:
+        try:
+            load_network(workspace, record)
+        except (MedlstmError, OSError) as error:
+            changed.append(UnusableModel(record.version, str(error)))
+    return [*unusable, *changed]
 
 
 def champion(workspace: Workspace, as_of: date) -> ModelRecord | None:
@@ -185,38 +161,3 @@ def load_network(workspace: Workspace, record: ModelRecord) -> Ensemble:
             f"{path}: its arrays are not those of a {record.spec.name} of this version of medlstm; retrain"
         ) from error
     return network.eval()
-
-
-def _listed(workspace: Workspace) -> list[str]:
-    path = workspace.models / _REGISTRY
-    return list(read_json(path)["versions"]) if path.is_file() else []
-
-
-def _raw_record(folder: Path) -> dict[str, Any]:
-    return dict(read_json(folder / "model.json"))
-
-
-def _is_ambiguous(raw: dict[str, Any]) -> bool:
-    """Written when categories were a JSON object, whose keys were sorted: the order is only known of one at most."""
-    categories = raw["spec"]["categories"]
-    return isinstance(categories, dict) and len(categories) > 1
-
-
-def _read_record(folder: Path) -> ModelRecord:
-    raw = _raw_record(folder)
-    interval = raw["interval"]
-    for bound, fill in (("lower_offset", float("-inf")), ("upper_offset", float("inf"))):
-        if bound not in interval:
-            continue
-        interval[bound] = fill if interval[bound] is None else interval[bound]
-    return ModelRecord.model_validate(raw)
-
-
-def _without_infinities(record: ModelRecord) -> dict[str, Any]:
-    """JSON has no infinity: a bound that too few stays could tell becomes null."""
-    interval = asdict(record.interval)
-    finite = {
-        name: None if isinstance(value, float) and abs(value) == float("inf") else value
-        for name, value in interval.items()
-    }
-    return record.model_dump(mode="json") | {"interval": finite}

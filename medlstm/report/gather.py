@@ -12,7 +12,8 @@ from medlstm.evaluation.stored_nights import backtested_nights, judged_predictio
 from medlstm.ingest.delivered_files import read_delivery
 from medlstm.ingest.landing_to_raw import read_unreadable_files
 from medlstm.lake.files import Workspace, partition_file, read_table, write_text
-from medlstm.registry.versions import ModelRecord, champion, load_records
+from medlstm.registry.records import ModelRecord
+from medlstm.registry.versions import champion, load_records
 from medlstm.report.content import GroupForecast, LossPoint, ModelCard, NightError, NightReport, RuleRow, TableCounts
 from medlstm.report.nothing_scored import why_nothing
 from medlstm.report.page import render_report

@@ -14,7 +14,8 @@ from medlstm.lake.files import Workspace, partition_file, write_table
 from medlstm.lake.schemas import PREDICTIONS_SCHEMA
 from medlstm.models.ensemble import Ensemble
 from medlstm.models.predict import Predictions, predict
-from medlstm.registry.versions import ModelRecord, champion, load_network, training_due, unusable_models
+from medlstm.registry.records import ModelRecord
+from medlstm.registry.versions import champion, load_network, training_due, unusable_models
 from medlstm.scoring.occlusion import largest_reasons, occlusion_contributions
 from medlstm.sequences.batches import Stays, arrange
 from medlstm.sequences.nightly_points import NightlyPoints, last_points
@@ -57,10 +58,8 @@ def _why_none(workspace: Workspace) -> str:
     unusable = unusable_models(workspace)
     if not unusable:
         return "no model has been trained yet"
-    return (
-        f"the models up to this date ({', '.join(unusable)}) were written by an earlier version of medlstm, which did "
-        "not keep the order of their categories; retrain"
-    )
+    models = "; ".join(f"{one.version}: {one.why}" for one in unusable)
+    return f"no model up to this date can be used ({models}); restore it from a backup, or retrain"
 
 
 @dataclass(frozen=True)

@@ -230,13 +230,13 @@ def _sorted_categories(spec):
 def test_a_model_that_comes_back_otherwise_is_not_registered(tmp_path, monkeypatch, name):
     """The fault that went unseen for weeks: the columns of the categories in another order after loading."""
     place, model = Workspace(tmp_path), _in_memory(name, "hazard", "clinical")
-    read = registry._read_record
+    read = registry.read_record
 
-    def permuted(folder):
-        record = read(folder)
+    def permuted(workspace, version):
+        record = read(workspace, version)
         return record.model_copy(update={"spec": _sorted_categories(record.spec)})
 
-    monkeypatch.setattr(registry, "_read_record", permuted)
+    monkeypatch.setattr(registry, "read_record", permuted)
     with pytest.raises(MedlstmError, match=r"answers otherwise than the trained one at \d+ of \d+ test points"):
         save_model(place, model, NIGHT, promoted=True, note="")
     assert load_records(place, NIGHT) == []
@@ -246,10 +246,10 @@ def test_a_model_that_comes_back_otherwise_is_not_registered(tmp_path, monkeypat
 
 def test_a_model_with_other_bounds_after_loading_is_not_registered(tmp_path, monkeypatch):
     place, model = Workspace(tmp_path), _in_memory("median", "hazard", "clinical")
-    read = registry._read_record
+    read = registry.read_record
     other = ConformalInterval(0.9, -0.4, np.inf)
     monkeypatch.setattr(
-        registry, "_read_record", lambda folder: read(folder).model_copy(update={"interval": other})
+        registry, "read_record", lambda *named: read(*named).model_copy(update={"interval": other})
     )
     with pytest.raises(MedlstmError, match="bounds or baseline are not the trained ones"):
         save_model(place, model, NIGHT, promoted=True, note="")
@@ -257,13 +257,14 @@ def test_a_model_with_other_bounds_after_loading_is_not_registered(tmp_path, mon
 
 
 def _as_an_earlier_version_wrote_it(place, record, names):
-    """Categories as an object, whose keys were sorted, and no baseline."""
+    """Categories as an object, whose keys were sorted, no baseline, and no hash in the list."""
     path = place.models / record.version / "model.json"
     raw = read_json(path)
     known = {one["name"]: one["known"] for one in raw["spec"]["categories"]}
     raw["spec"]["categories"] = {name: known[name] for name in names}
     del raw["baseline"]
     write_json(raw, path)
+    write_json({"versions": [record.version]}, place.models / "registry.json")
 
 
 def test_an_old_model_whose_order_of_categories_is_lost_is_refused_and_trained_anew(tmp_path):
@@ -271,10 +272,10 @@ def test_an_old_model_whose_order_of_categories_is_lost_is_refused_and_trained_a
     record = save_model(place, model, NIGHT, promoted=True, note="")
     assert not training_due(place, NIGHT + timedelta(days=1), 7)
     _as_an_earlier_version_wrote_it(place, record, CATEGORIES)
-    assert unusable_models(place) == [record.version]
+    assert [one.version for one in unusable_models(place)] == [record.version]
     assert champion(place, NIGHT) is None
     assert training_due(place, NIGHT + timedelta(days=1), 7)
-    with pytest.raises(ModelUnavailable, match=f"{record.version}.*order of their categories; retrain"):
+    with pytest.raises(ModelUnavailable, match=f"{record.version}.*order of its categories.*retrain"):
         score_night(place, NIGHT, parse_config({"source": {"format": "physionet2012"}}, {}, "test"))
 
 

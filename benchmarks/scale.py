@@ -40,11 +40,13 @@ FIRST = date(2026, 1, 1)
 BARS = {"rows_per_second": 1e6, "binning_rows_per_second": 7e6, "peak_rss_gb": 2.0, "time_per_row_ratio": 1.3}
 
 
-def write_hospital(root: Path, rows: int) -> list[date]:
+def write_hospital(
+    root: Path, rows: int, rows_per_date: int = ROWS_PER_DATE, rows_per_stay: int = ROWS_PER_STAY
+) -> list[date]:
     """Landing folders with `rows` observations; the dates."""
-    dates = max(rows // ROWS_PER_DATE, 3)
+    dates = max(rows // rows_per_date, 3)
     per_date = rows // dates
-    stays_per_date = max(per_date // ROWS_PER_STAY, 1)
+    stays_per_date = max(per_date // rows_per_stay, 1)
     generator = np.random.default_rng(0)
     admitted = np.sort(generator.integers(0, 1440, (dates, stays_per_date)), axis=1)
     days = [FIRST + timedelta(days=index) for index in range(dates)]

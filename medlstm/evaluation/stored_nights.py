@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from medlstm.lake.files import Workspace, partition_file, partitions_until, read_json, read_table
 from medlstm.sequences.cohort import Cohort
@@ -16,6 +17,16 @@ def predicted_nights(workspace: Workspace, first: date, before: date) -> list[da
     paths = partitions_until(workspace.predictions, before, key="as_of")
     nights = (date.fromisoformat(path.parent.name.removeprefix("as_of=")) for path in paths)
     return [night for night in nights if first <= night < before]
+
+
+def predicted_stays(workspace: Workspace, nights: Sequence[date]) -> list[str]:
+    """The stays that the nights have scored."""
+    found: set[str] = set()
+    for night in nights:
+        table = pq.read_table(partition_file(workspace.predictions, night, key="as_of"), columns=["stay_id"],
+                              partitioning=None)  # fmt: skip
+        found.update(table.column("stay_id").to_pylist())
+    return sorted(found)
 
 
 def judged_predictions(

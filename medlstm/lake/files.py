@@ -86,6 +86,11 @@ class Workspace:
         return self.root / "lake" / "format.json"
 
     @property
+    def indexes(self) -> Path:
+        """What is derived from the tables to read them faster, and may be removed at any time."""
+        return self.root / "lake" / ".indexes"
+
+    @property
     def scratch(self) -> Path:
         """For temporary files without a name."""
         return self.root / "lake" / ".scratch"
@@ -96,17 +101,21 @@ class Workspace:
 
 def partition_file(table_folder: Path, day: date, key: str = "extract_date") -> Path:
     """The one file of a table's date partition, whether or not it exists."""
-    return table_folder / f"{key}={day.isoformat()}" / PARTITION_NAME
+    return Path(f"{table_folder}/{key}={day.isoformat()}/{PARTITION_NAME}")
 
 
 def partition_dates(table_folder: Path) -> list[date]:
     """The dates of a table whose partition file exists, oldest first."""
     if not table_folder.is_dir():
         return []
-    matches = (PARTITION_FOLDER.match(child.name) for child in table_folder.iterdir())
-    days = (date.fromisoformat(match.group(2)) for match in matches if match)
-    keys = ("extract_date", "as_of")
-    return sorted(day for day in days if any(partition_file(table_folder, day, key).is_file() for key in keys))
+    # Entries and texts rather than paths: a night asks a dozen times, of a thousand dates 30 ms each time.
+    with os.scandir(table_folder) as entries:
+        matches = [PARTITION_FOLDER.match(entry.name) for entry in entries]
+    return sorted(
+        date.fromisoformat(match.group(2))
+        for match in matches
+        if match and os.access(f"{table_folder}/{match.group(0)}/{PARTITION_NAME}", os.F_OK)
+    )
 
 
 def partitions_until(table_folder: Path, as_of: date, key: str = "extract_date") -> list[Path]:
@@ -123,7 +132,7 @@ def write_table(table: pa.Table, path: Path) -> None:
     if dated:
         metadata = dated.metadata(dated.position(table.schema))
         table = dated.taken_off(table).replace_schema_metadata(metadata)
-    with _replacing(path) as temporary:
+    with put_in_place(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
@@ -260,12 +269,12 @@ def write_text(text: str, path: Path) -> None:
 
 def write_bytes(content: bytes, path: Path) -> None:
     """Write a file atomically."""
-    with _replacing(path) as temporary:
+    with put_in_place(path) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def put_in_place(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success fsync it, rename it over `path` and fsync the folder."""
     temporary = _temporary(path)
     try:

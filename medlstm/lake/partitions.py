@@ -74,6 +74,12 @@ def date_column(path: Path) -> DateColumn | None:
     return DateColumn(path, match.group(1), date.fromisoformat(match.group(2)))
 
 
+def partition_identity(path: Path) -> str:
+    """A text that is another one as soon as a partition's file was replaced: its folder, size and last change."""
+    status = path.stat()
+    return f"{path.parent.name} {status.st_size} {status.st_mtime_ns}"
+
+
 def with_date(table: pa.Table, path: Path) -> pa.Table:
     """What was read of the file `path` with its date column: where it was taken off, else last; without metadata."""
     dated = date_column(path)

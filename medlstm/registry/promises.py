@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from medlstm.evaluation.judged_nights import score_nights, settled_error
-from medlstm.evaluation.stored_nights import backtested_nights, judged_predictions, predicted_nights
+from medlstm.evaluation.stored_nights import backtested_nights, judged_predictions, predicted_nights, predicted_stays
 from medlstm.lake.files import Workspace
 from medlstm.models.spec import ModelSpec
 from medlstm.sequences.cohort import load_cohort
@@ -46,7 +46,8 @@ def promise_of_nights(
               if night not in backtested_nights(workspace)]  # fmt: skip
     if len(nights) < _FEWEST_NIGHTS:
         return None
-    judged = judged_predictions(workspace, nights, load_cohort(workspace, as_of, config), {}, config)
+    cohort = load_cohort(workspace, as_of, config, among=predicted_stays(workspace, nights))
+    judged = judged_predictions(workspace, nights, cohort, {}, config)
     if judged.empty:
         return None
     same = {version for version, other in recipes.items() if _recipe(other) == _recipe(spec)}

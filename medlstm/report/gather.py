@@ -8,7 +8,7 @@ import pandas as pd
 
 from medlstm.contracts.raw_to_admitted import read_contract_reports
 from medlstm.evaluation.judged_nights import coverage, is_settled, mean_error
-from medlstm.evaluation.stored_nights import backtested_nights, judged_predictions, predicted_nights
+from medlstm.evaluation.stored_nights import backtested_nights, judged_predictions, predicted_nights, predicted_stays
 from medlstm.ingest.delivered_files import read_delivery
 from medlstm.ingest.landing_to_raw import read_unreadable_files
 from medlstm.lake.files import Workspace, partition_file, read_table, write_text
@@ -47,9 +47,11 @@ def gather_report(
     workspace: Workspace, as_of: date, config: Config, status: str, warnings: Sequence[str]
 ) -> NightReport:
     """Everything that the page of the night `as_of` shows, from what that night may know."""
-    cohort = load_cohort(workspace, as_of, config)
     predictions = _predictions_of(workspace, as_of)
     contracts = read_contract_reports(workspace, as_of)
+    # All that the page tells of are stays that some night scored; why nobody was, all stays tell.
+    among = None if predictions.empty else predicted_stays(workspace, [*_looked_back(workspace, as_of), as_of])
+    cohort = load_cohort(workspace, as_of, config, among=among)
     ended = ended_predictions(workspace, as_of, cohort, config)
     record = _scoring_model(workspace, as_of, predictions)
     unreadable = read_unreadable_files(workspace, as_of)
@@ -131,14 +133,17 @@ def ended_predictions(workspace: Workspace, as_of: date, cohort: Cohort, config:
     """Compare the predictions of earlier nights with what the night `as_of` knows of their stays."""
     records = {record.version: record for record in load_records(workspace, as_of)}
     nights, pairs = [], []
-    for night in predicted_nights(workspace, date.min, as_of)[-_NIGHTS_LOOKED_BACK:]:
-        judged = judged_predictions(workspace, [night], cohort, {}, config)
-        if judged.empty or not judged["ended"].any():
-            continue
-        ended = judged[judged["ended"]]
-        nights.append(_night_error(night, as_of, judged, records.get(judged["model_version"].iloc[0])))
-        pairs += list(zip(ended["remaining_los_days"].tolist(), ended["known_days"].tolist(), strict=True))
+    judged = judged_predictions(workspace, _looked_back(workspace, as_of), cohort, {}, config)
+    for _, rows in judged.groupby("as_of", sort=True) if len(judged) else ():
+        ended = rows[rows["ended"]]
+        if len(ended):
+            nights.append(_night_error(rows["as_of"].iloc[0], as_of, rows, records.get(rows["model_version"].iloc[0])))
+            pairs += list(zip(ended["remaining_los_days"].tolist(), ended["known_days"].tolist(), strict=True))
     return EndedPredictions(tuple(nights), _thinned(pairs))
+
+
+def _looked_back(workspace: Workspace, as_of: date) -> list[date]:
+    return predicted_nights(workspace, date.min, as_of)[-_NIGHTS_LOOKED_BACK:]
 
 
 def _night_error(night: date, as_of: date, judged: pd.DataFrame, record: ModelRecord | None) -> NightError:

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from medlstm.lake.audit_log import append_audit, this_process
+from medlstm.lake.counted_rows import rows_of
 from medlstm.lake.database import connect
 from medlstm.lake.files import (
     StagedTables,
@@ -189,7 +190,7 @@ def _silence(as_of: date, config: Config, counts: Sequence[ShardCounts]) -> tupl
 
 def _ledger(workspace: Workspace, as_of: date, counts: Sequence[ShardCounts], known_as_of: date) -> Ledger:
     """What the passes counted, held against the footers of all files that the night may know."""
-    rows = sum(row_count(path) for path in partitions_until(workspace.admitted("observations"), known_as_of))
+    rows = rows_of(workspace, "observations", partitions_until(workspace.admitted("observations"), known_as_of))
     ledger = balanced(rows, [one.observations for one in counts], as_of)
     return replace(ledger, appeared_late=counts[0].appeared_late, moved=counts[0].moved)
 
@@ -244,9 +245,10 @@ def _read_partitions(
     known = partitions_until(workspace.admitted("observations"), cohort.known_as_of)
     if scope == "all":
         return known
-    wanted = {*_observation_partitions(workspace, cohort, config), *known[-config.contracts.volume_dates - 1 :]}
-    counts.others["not_read"] += sum(row_count(path) for path in known if path not in wanted)
-    return [path for path in known if path in wanted]
+    chosen = {*_observation_partitions(workspace, cohort, config), *known[-config.contracts.volume_dates - 1 :]}
+    wanted = [path for path in known if path in chosen]
+    counts.others["not_read"] += rows_of(workspace, "observations", known) - sum(row_count(path) for path in wanted)
+    return wanted
 
 
 def _known_variables(workspace: Workspace, cohort: Cohort, config: Config) -> list[str]:

@@ -1,18 +1,20 @@
 """Who is in, as of a date: the newest known version of each stay, its censoring, and its split."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from medlstm.lake.compacted import dated_rows
 from medlstm.lake.database import connect
 from medlstm.lake.file_order import with_file_place
 from medlstm.lake.files import Workspace, partitions_until
-from medlstm.lake.partitions import DATED_ROWS_SQL
 from medlstm.sequences.snapshots import read_listings, vanished_stays
 from medlstm.settings.workspace import Config
 from medlstm.values.instants import instant_us
@@ -40,15 +42,21 @@ class Cohort:
 
 
 def load_cohort(
-    workspace: Workspace, as_of: date, config: Config, scope: Scope = "all", known_as_of: date | None = None
+    workspace: Workspace,
+    as_of: date,
+    config: Config,
+    scope: Scope = "all",
+    known_as_of: date | None = None,
+    among: Sequence[str] | None = None,
 ) -> Cohort:
-    """The stays that the night `as_of` may know; `scope="open"` keeps only patients still in a bed.
+    """The stays that the night `as_of` may know; `scope="open"` keeps only patients still in a bed, and `among` no
+    others than these.
 
     `known_as_of`: for a backtest, the date up to which rows came; what they tell of the time after the night's cutoff
     is left out.
     """
     cutoff = config.cutoff_instant(as_of)
-    newest = _newest_stays(workspace, known_as_of or as_of, cutoff, config)
+    newest, ended = _newest_stays(workspace, known_as_of or as_of, cutoff, config, scope, among)
     vanished = vanished_stays(read_listings(workspace, as_of, config))
     newest = _with_vanished(newest, vanished, config)
     standing = newest[newest["standing"]].drop(columns=["standing", "taken_back"]).reset_index(drop=True)
@@ -57,7 +65,7 @@ def load_cohort(
         frame["died"] = frame["died"].where(~frame["is_open"], None)
     others = _not_standing(newest)
     if scope == "open":
-        others |= dict.fromkeys(frame.loc[~frame["is_open"], "stay_id"], "stay_ended")
+        others |= dict.fromkeys([*frame.loc[~frame["is_open"], "stay_id"], *ended], "stay_ended")
         frame = frame[frame["is_open"]].reset_index(drop=True)
     frame["split"] = assign_splits(frame["patient_id"], config)
     left = {stay: day for stay, (day, _) in vanished.items()}
@@ -94,12 +102,19 @@ def _not_standing(newest: pd.DataFrame) -> dict[str, str]:
     return dict(zip(rest["stay_id"], kinds.tolist(), strict=True))
 
 
-def _newest_stays(workspace: Workspace, as_of: date, cutoff: datetime, config: Config) -> pd.DataFrame:
+def _newest_stays(
+    workspace: Workspace, as_of: date, cutoff: datetime, config: Config, scope: Scope, among: Sequence[str] | None
+) -> tuple[pd.DataFrame, list[str]]:
+    """The newest version of each stay; where only those in a bed are wanted, of those that have ended by what it says
+    their ids alone."""
     partitions = partitions_until(workspace.admitted("stays"), as_of)
     if not partitions:
-        return _no_stays()
+        return _no_stays(), []
+    memory_limit_gb = config.workspace.memory_limit_gb / 2
+    dated = dated_rows(workspace, "stays", partitions, memory_limit_gb)
+    chosen = dated.sql if among is None else f"select * from ({dated.sql}) where stay_id in (select unnest($among))"
     # Where a row came from stands last, so that the order of a stay's columns does not hang on how they were read.
-    rows = with_file_place(f"{DATED_ROWS_SQL} union all by name select null::boolean as retracted where false")
+    rows = with_file_place(f"({chosen}) union all by name select null::boolean as retracted where false")
     query = f"""
         select * exclude (version, retracted, extract_date, source_file, source_row, file_place),
             extract_date, source_file, source_row, coalesce(retracted, false) as taken_back,
@@ -113,11 +128,22 @@ def _newest_stays(workspace: Workspace, as_of: date, cutoff: datetime, config: C
         where version = 1
         order by stay_id
     """
-    with connect(workspace, config.workspace.memory_limit_gb / 2) as database:
-        parameters = {"paths": [str(path) for path in partitions], "cutoff": instant_us(cutoff)}
-        stays = database.sql(query, params=parameters).to_arrow_table().to_pandas()
+    parameters: dict[str, Any] = {**dated.parameters, "cutoff": instant_us(cutoff)}
+    if among is not None:
+        parameters["among"] = list(among)
+    with connect(workspace, memory_limit_gb) as database:
+        table = database.sql(query, params=parameters).to_arrow_table()
+    ended: list[str] = []
+    if scope == "open":
+        limit = pa.scalar(cutoff, pa.timestamp("us", "UTC"))
+        known_end = pc.fill_null(pc.less(table.column("discharged_at"), limit), False)
+        over = pc.and_(table.column("standing"), known_end)
+        ended = table.filter(over).column("stay_id").to_pylist()
+        table = table.filter(pc.invert(over))
+    stays = table.to_pandas()
     # DuckDB hands timestamps over in the machine's own zone.
-    return stays.assign(**{name: stays[name].dt.tz_convert("UTC") for name in ("admitted_at", "discharged_at")})
+    utc = {name: stays[name].dt.tz_convert("UTC") for name in ("admitted_at", "discharged_at")}
+    return stays.assign(**utc), ended
 
 
 def _no_stays() -> pd.DataFrame:

@@ -86,9 +86,11 @@ def read_listings(workspace: Workspace, as_of: date, config: Config) -> Listings
     """What the snapshots that the night may know list, in admitted and in quarantined rows: a stay whose row could not
     be read was listed, too."""
     mappings = _mappings(config)
+    if not any(feed for _, feed in mappings):
+        return Listings({}, {})
     folders = (workspace.admitted("stays"), workspace.quarantine("stays"))
     paths = [[str(path) for path in partitions_until(folder, as_of)] for folder in folders]
-    if not any(feed for _, feed in mappings) or not any(paths):
+    if not any(paths):
         return Listings({}, {})
     feeds = [feed for _, feed in mappings if feed]
     columns = "nullif(trim(stay_id), '') as stay_id, source_file, extract_date"

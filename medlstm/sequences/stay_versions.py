@@ -6,10 +6,10 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from medlstm.lake.compacted import dated_rows
 from medlstm.lake.database import connect
 from medlstm.lake.file_order import with_file_place
 from medlstm.lake.files import Workspace, partitions_until
-from medlstm.lake.partitions import DATED_ROWS_SQL
 from medlstm.lake.schemas import PROVENANCE, RETRACTED, STAY_CORE
 from medlstm.sequences.arrivals import (
     NEVER,
@@ -97,7 +97,11 @@ def known_when(workspace: Workspace, cohort: Cohort, config: Config) -> KnownWhe
 def _versions(workspace: Workspace, cohort: Cohort, config: Config) -> pd.DataFrame:
     """Each stay's rows, one for each date on which it was another than before: stay_id, extract_date, admitted_at,
     discharged_at and the static features."""
-    rows = with_file_place(f"{DATED_ROWS_SQL} union all by name select null::boolean as retracted where false")
+    memory_limit_gb = config.workspace.memory_limit_gb / 2
+    partitions = partitions_until(workspace.admitted("stays"), cohort.as_of)
+    dated = dated_rows(workspace, "stays", partitions, memory_limit_gb)
+    wanted = f"select * from ({dated.sql}) where stay_id in (select unnest($stays))"
+    rows = with_file_place(f"({wanted}) union all by name select null::boolean as retracted where false")
     statics = [str(name) for name in cohort.frame if name not in _derived(cohort)]
     told = ["admitted_at", "discharged_at", *statics]
     listed = ", ".join('"' + str(name).replace('"', '""') + '"' for name in told)
@@ -106,15 +110,14 @@ def _versions(workspace: Workspace, cohort: Cohort, config: Config) -> pd.DataFr
             select *, row_number() over (
                 partition by stay_id, extract_date order by file_place desc, source_row desc
             ) as version
-            from ({rows}) where stay_id in (select unnest($stays))
+            from ({rows})
         )
         where version = 1 and not coalesce(retracted, false)
         qualify row({listed}) is distinct from lag(row({listed})) over (partition by stay_id order by extract_date)
         order by stay_id, extract_date
     """
-    paths = [str(path) for path in partitions_until(workspace.admitted("stays"), cohort.as_of)]
-    with connect(workspace, config.workspace.memory_limit_gb / 2) as database:
-        parameters = {"paths": paths, "stays": cohort.frame["stay_id"].tolist()}
+    with connect(workspace, memory_limit_gb) as database:
+        parameters = {**dated.parameters, "stays": cohort.frame["stay_id"].tolist()}
         versions = database.sql(query, params=parameters).to_arrow_table().to_pandas()
     # DuckDB hands timestamps over in the machine's own zone.
     return versions.assign(**{name: versions[name].dt.tz_convert("UTC") for name in ("admitted_at", "discharged_at")})

@@ -39,17 +39,17 @@ def check_sequences(workspace: Workspace, as_of: date, config: Config) -> Contra
     """
     suite = load_suite("sequences", config, workspace.root)
     folder = workspace.sequences(as_of)
-    shards = range(read_json(folder / SEQUENCES_MANIFEST)["shards"])
+    shards = sorted(read_json(folder / SEQUENCES_MANIFEST)["shards"])
     frame = pd.concat([_stays(folder, shard) for shard in shards], ignore_index=True)
     report = _checked("sequences", frame, suite)
     stop_if_told(report, as_of)
     return report
 
 
-def _stays(folder: Path, shard: int) -> pd.DataFrame:
-    stays = pq.ParquetFile(folder / f"stays-{shard:05d}.parquet").read().to_pandas()
+def _stays(folder: Path, shard: str) -> pd.DataFrame:
+    stays = pq.ParquetFile(folder / f"stays-{shard}.parquet").read().to_pandas()
     observed, last = Counter[str](), dict[str, int]()
-    with pq.ParquetFile(folder / f"steps-{shard:05d}.parquet", read_dictionary=["stay_id"]) as file:
+    with pq.ParquetFile(folder / f"steps-{shard}.parquet", read_dictionary=["stay_id"]) as file:
         for batch in file.iter_batches(columns=["stay_id", "step"]):
             ids, codes = batch.column(0).dictionary.to_pylist(), batch.column(0).indices.to_numpy()
             counts = np.bincount(codes, minlength=len(ids))

@@ -30,22 +30,33 @@ class DatedRows:
     parameters: dict[str, list[str]]
 
 
-def dated_rows(workspace: Workspace, table: str, paths: Sequence[Path], memory_limit_gb: float) -> DatedRows:
-    """The rows of the admitted partitions `paths` (at least one, oldest first, none left out) of a table."""
+def dated_rows(
+    workspace: Workspace, name: str, paths: Sequence[Path], memory_limit_gb: float, rows_sql: str = DATED_ROWS_SQL
+) -> DatedRows:
+    """The rows of the admitted partitions `paths` (at least one, oldest first, none left out) of a table, or what
+    `rows_sql` makes of those of each partition by itself; `name` is that of the index."""
     identities = [partition_identity(path) for path in paths]
-    folder = workspace.indexes / table
+    folder = workspace.indexes / name
     covered = _covered(folder, identities)
     if len(paths) - covered >= _WORTH_IT:
-        covered = len(paths) - _LEFT_APART
-        _compact(workspace, paths[:covered], _path(folder, identities[:covered]), memory_limit_gb)
+        before, covered = covered, len(paths) - _LEFT_APART
+        _compact(workspace, _rows(folder, paths[:covered], identities, before, rows_sql),
+                 _path(folder, identities[:covered]), memory_limit_gb)  # fmt: skip
+    return _rows(folder, paths, identities, covered, rows_sql)
+
+
+def _rows(
+    folder: Path, paths: Sequence[Path], identities: Sequence[str], covered: int, rows_sql: str
+) -> DatedRows:
+    """The first of the partitions from their compacted file, the others from their own."""
     if not covered:
-        return DatedRows(DATED_ROWS_SQL, {"paths": [str(path) for path in paths]})
+        return DatedRows(rows_sql, {"paths": [str(path) for path in paths]})
     compacted = "select * from read_parquet($compacted, hive_partitioning = false)"
     parameters = {
         "paths": [str(path) for path in paths[covered:]],
         "compacted": [str(_path(folder, identities[:covered]))],
     }
-    return DatedRows(f"({compacted}) union all by name ({DATED_ROWS_SQL})", parameters)
+    return DatedRows(f"({compacted}) union all by name ({rows_sql})", parameters)
 
 
 def _path(folder: Path, identities: Sequence[str]) -> Path:
@@ -67,13 +78,13 @@ def _counts(folder: Path) -> list[int]:
     return [int(match.group(1)) for match in found if match]
 
 
-def _compact(workspace: Workspace, paths: Sequence[Path], target: Path, memory_limit_gb: float) -> None:
+def _compact(workspace: Workspace, rows: DatedRows, target: Path, memory_limit_gb: float) -> None:
     with connect(workspace, memory_limit_gb) as database, put_in_place(target) as temporary:
         quoted = str(temporary).replace("'", "''")
         # One thread writes the rows in the order of the files, so that equal lakes have equal indexes.
         database.execute("set threads = 1").fetchall()
-        database.execute(f"copy ({DATED_ROWS_SQL}) to '{quoted}' (format parquet, compression zstd)",
-                         {"paths": [str(path) for path in paths]}).fetchall()  # fmt: skip
+        database.execute(f"copy ({rows.sql}) to '{quoted}' (format parquet, compression zstd)",
+                         rows.parameters).fetchall()  # fmt: skip
     others = [path for path in target.parent.iterdir() if _NAME.fullmatch(path.name) and path != target]
     # Another run may be about to read the one before.
     for path in sorted(others, key=lambda one: one.stat().st_mtime_ns, reverse=True)[_KEPT - 1 :]:

@@ -55,8 +55,10 @@ def bin_observations(
     of at most `memory_bytes` of cells; the split depends on the group alone. What becomes of every row is counted in
     `counts`, which is whole once the last rows have been taken.
     """
-    parts = [part for group in groups for part in _parts(plan, group, memory_bytes // _PARTS_IN_MEMORY)]
-    place = RowPlaces(plan, parts, counts)
+    split = [(number, part) for number, group in enumerate(groups)
+             for part in _parts(plan, group, memory_bytes // _PARTS_IN_MEMORY)]  # fmt: skip
+    group_of, parts = [number for number, _ in split], [part for _, part in split]
+    place = RowPlaces(plan, parts, group_of, counts)
     cells = _Cells(max((int(plan.steps[part].sum()) for part in parts), default=0) * len(plan.variables))
     with WaitingRows(len(parts), memory_bytes // 4, scratch) as waiting:
         for batch in prefetched(observation_batches(partitions), ahead=2):
@@ -64,7 +66,7 @@ def bin_observations(
                 waiting.add(part, rows)
         for index, stays in enumerate(parts):
             marks = _Marks(bool(waiting.taken_back[index]), bool(place.has_late[index]))
-            binned = _binned(plan, stays, waiting.take(index), marks, cells, counts)
+            binned = _binned(plan, stays, waiting.take(index), marks, cells, counts.of_group(group_of[index]))
             if len(binned.stay):
                 yield binned
 
@@ -99,7 +101,7 @@ class _Marks(NamedTuple):
 
 
 def _binned(
-    plan: BinningPlan, part: np.ndarray, batches: Iterator[CellRows], marks: _Marks, room: _Cells, counts: RowCounts
+    plan: BinningPlan, part: np.ndarray, batches: Iterator[CellRows], marks: _Marks, room: _Cells, counts: Counter[str]
 ) -> BinnedStays:
     steps = plan.steps[part]
     cells = int(steps.sum())
@@ -122,8 +124,8 @@ def _binned(
     table = values.reshape(len(plan.variables), cells)
     has_value = ~np.isnan(table)
     in_a_bin = int(np.count_nonzero(has_value)) - restored
-    counts.members.update(withdrawn)
-    counts.members.update({IN_A_BIN: in_a_bin, OVERWRITTEN: placed_rows - in_a_bin - withdrawn.total()})
+    counts.update(withdrawn)
+    counts.update({IN_A_BIN: in_a_bin, OVERWRITTEN: placed_rows - in_a_bin - withdrawn.total()})
     is_row = has_value.any(axis=0)
     is_row[late.place % cells] = True
     seen = np.flatnonzero(is_row)

@@ -1,9 +1,9 @@
 """Events to binned sequences: one row per stay and observed bin, in Parquet shards by patient."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,11 @@ import pyarrow as pa
 
 from medlstm.lake.audit_log import append_audit, this_process
 from medlstm.lake.counted_rows import rows_of
-from medlstm.lake.database import connect
 from medlstm.lake.files import (
     StagedTables,
     Workspace,
-    partition_dates,
-    partition_file,
     partitions_until,
     remove,
-    row_count,
     write_json,
 )
 from medlstm.lake.prefetch import prefetched
@@ -29,9 +25,12 @@ from medlstm.sequences.arrivals import Arrivals
 from medlstm.sequences.binning import BinnedStays, bin_observations
 from medlstm.sequences.cohort import Cohort, Scope, load_cohort
 from medlstm.sequences.orphans import orphan_warnings
+from medlstm.sequences.read_partitions import cohort_partitions, known_variables, open_partitions, shard_partitions
+from medlstm.sequences.row_index import read_row_index
 from medlstm.sequences.row_ledger import Ledger, RowCounts, balanced, ledger_dates, write_ledger
 from medlstm.sequences.row_places import BinningPlan
-from medlstm.sequences.shard_files import StepFiles, write_static_versions, write_stays
+from medlstm.sequences.shard_files import StepFiles, link_shard, remove_others, write_static_versions, write_stays
+from medlstm.sequences.shard_plan import Shard, ShardRecord, earlier_shards, plan_shards
 from medlstm.sequences.silent_stays import silent_stays
 from medlstm.sequences.snapshots import read_listings, snapshot_warnings
 from medlstm.sequences.stay_versions import StaticVersions, known_when
@@ -55,11 +54,11 @@ class SequenceSummary:
 
 @dataclass(frozen=True)
 class ShardCounts:
-    """What some of the shards hold."""
+    """What some of the shards hold; `shards` by name."""
 
+    shards: Mapping[str, ShardRecord]
     stays: int
     open_stays: int
-    rows: int
     variables: tuple[str, ...]
     observations: RowCounts
     silent_stays: int
@@ -98,42 +97,76 @@ def build_shards(
     Shards are independent: several processes may build different ones, and the files are the same as by one.
     """
     cohort = load_cohort(workspace, as_of, config, scope, known_as_of)
-    folder = workspace.sequences(as_of)
-    variables = _known_variables(workspace, cohort, config)
+    known = partitions_until(workspace.admitted("observations"), cohort.known_as_of)
+    memory_limit_gb = config.workspace.memory_limit_gb / 2
+    index = read_row_index(workspace, known, cohort.frame["stay_id"], memory_limit_gb) if scope == "all" else None
+    variables = known_variables(workspace, cohort, config)
     when = known_when(workspace, cohort, config)
     stays = _as_last_known(_with_steps(cohort.frame, when.arrivals, config), when.statics)
     for name in sorted(config.features.known_from.keys() & set(stays)):
         stays[name] = stays[name].mask(when.ended_at_first)
-    shard_of = _shard_numbers(stays["patient_id"], config.sequences.shards)
-    members = [np.flatnonzero(shard_of == shard) for shard in shards]
-    files = StepFiles(folder, shards, variables, pa.array(stays["stay_id"], pa.string()))
-    rows, counts = 0, RowCounts()
-    remove(folder / SEQUENCES_MANIFEST)
-    with StagedTables() as staged:
-        files.open(staged)
-        partitions = _read_partitions(workspace, cohort, config, scope, counts)
-        plan = _plan(cohort, stays, when.arrivals, variables, config)
-        for binned in prefetched(_binned(workspace, partitions, plan, members, config, counts)):
-            files.write(staged, int(shard_of[binned.stay[0]]), binned)
-            rows += len(binned.stay)
-        for shard, numbers in zip(shards, members, strict=True):
-            write_stays(stays.iloc[numbers], folder, shard)
-            write_static_versions(when.statics, stays, numbers, folder, shard)
-        files.commit(staged)
-    known = stays.iloc[np.concatenate(members)]
+    planned = plan_shards(workspace, cohort, stays, when, index, variables, config, shards)
+    source, earlier = earlier_shards(workspace, as_of)
+    linked = {one.name: earlier[one.name] for one in planned
+              if one.key and one.name in earlier and earlier[one.name].key == one.key}  # fmt: skip
+    fresh = [one for one in planned if one.name not in linked]
+    remove(workspace.sequences(as_of) / SEQUENCES_MANIFEST)
+    for name in linked:
+        link_shard(source, workspace.sequences(as_of), name)
+    passed = RowCounts()
+    if index:
+        partitions = shard_partitions(workspace, fresh, index)
+    else:
+        partitions = open_partitions(workspace, cohort, config, passed)
+    plan = _plan(cohort, stays, when.arrivals, variables, config)
+    rows = _write_shards(workspace, as_of, fresh, partitions, plan, stays, when.statics, config, passed)
+    made = {one.name: ShardRecord(one.key, rows[one.name], passed.of_group(number))
+            for number, one in enumerate(fresh)}  # fmt: skip
+    counts = index.others(cohort.others) if index else passed
+    counts.groups = {number: one.observations for number, one in enumerate([*linked.values(), *made.values()])}
+    seen = stays.iloc[np.concatenate([one.members for one in planned])]
     return ShardCounts(
-        len(known), int(known["is_open"].sum()), rows, tuple(variables), counts,
-        silent_stays(workspace, cohort, known, config), when.appeared_late, when.moved, when.told_with_end,
+        linked | made, len(seen), int(seen["is_open"].sum()), tuple(variables), counts,
+        silent_stays(workspace, cohort, seen, config), when.appeared_late, when.moved, when.told_with_end,
         tuple(when.arrivals.nights.cutoffs_us.tolist()),
     )  # fmt: skip
+
+
+def _write_shards(
+    workspace: Workspace,
+    as_of: date,
+    shards: Sequence[Shard],
+    partitions: list[Path],
+    plan: BinningPlan,
+    stays: pd.DataFrame,
+    statics: StaticVersions,
+    config: Config,
+    counts: RowCounts,
+) -> Counter[str]:
+    """Write these shards in one pass; returns the rows of steps of each."""
+    folder, rows = workspace.sequences(as_of), Counter({one.name: 0 for one in shards})
+    name_of = {int(stay): one.name for one in shards for stay in one.members}
+    files = StepFiles(folder, [one.name for one in shards], plan.variables, pa.array(stays["stay_id"], pa.string()))
+    with StagedTables() as staged:
+        files.open(staged)
+        members = [one.members for one in shards]
+        for binned in prefetched(_binned(workspace, partitions, plan, members, config, counts)):
+            name = name_of[int(binned.stay[0])]
+            files.write(staged, name, binned)
+            rows[name] += len(binned.stay)
+        for one in shards:
+            write_stays(stays.iloc[one.members], folder, one.name)
+            write_static_versions(statics, stays, one.members, folder, one.name)
+        files.commit(staged)
+    return rows
 
 
 def binned_stays(workspace: Workspace, cohort: Cohort, config: Config) -> Iterator[BinnedStays]:
     """The binned rows of all stays of a cohort, without writing them."""
     arrivals = known_when(workspace, cohort, config).arrivals
     stays = _with_steps(cohort.frame, arrivals, config)
-    plan = _plan(cohort, stays, arrivals, _known_variables(workspace, cohort, config), config)
-    partitions = _observation_partitions(workspace, cohort, config)
+    plan = _plan(cohort, stays, arrivals, known_variables(workspace, cohort, config), config)
+    partitions = cohort_partitions(workspace, cohort, config)
     return _binned(workspace, partitions, plan, [np.arange(len(stays))], config, RowCounts())
 
 
@@ -152,6 +185,7 @@ def finish_sequences(
     Raises MedlstmError where an observation is unaccounted for, ContractStopped where too many meet no stay.
     """
     variables = list(counts[0].variables)
+    shards = {name: record for one in counts for name, record in one.shards.items()}
     ledger = _ledger(workspace, as_of, counts, known_as_of or as_of)
     write_ledger(ledger, workspace, as_of)
     detail = {"scope": scope, "observations": ledger.rows, "kinds": dict(ledger.kinds),
@@ -167,14 +201,16 @@ def finish_sequences(
         "variables": variables,
         "bin_hours": config.sequences.bin_hours,
         "single_step": config.sequences.steps == "single",
-        "shards": config.sequences.shards,
+        "shards": {name: {"key": one.key, "rows": one.rows, "observations": dict(one.observations)}
+                   for name, one in shards.items()},
         "told_with_end": counts[0].told_with_end,
         "cutoffs_us": list(counts[0].cutoffs_us),
-    }
+    }  # fmt: skip
+    remove_others(workspace.sequences(as_of), shards)
     write_json(manifest, workspace.sequences(as_of) / SEQUENCES_MANIFEST)
     return SequenceSummary(
         as_of, scope, sum(one.stays for one in counts), sum(one.open_stays for one in counts),
-        sum(one.rows for one in counts), len(variables), ledger, warnings,
+        sum(one.rows for one in shards.values()), len(variables), ledger, warnings,
     )  # fmt: skip
 
 
@@ -193,11 +229,6 @@ def _ledger(workspace: Workspace, as_of: date, counts: Sequence[ShardCounts], kn
     rows = rows_of(workspace, "observations", partitions_until(workspace.admitted("observations"), known_as_of))
     ledger = balanced(rows, [one.observations for one in counts], as_of)
     return replace(ledger, appeared_late=counts[0].appeared_late, moved=counts[0].moved)
-
-
-def _shard_numbers(patient_ids: pd.Series, count: int) -> np.ndarray:
-    digests = [hashlib.sha256(patient.encode()).digest()[0] for patient in patient_ids]
-    return np.array(digests, dtype=np.int64) % count
 
 
 def _with_steps(stays: pd.DataFrame, arrivals: Arrivals, config: Config) -> pd.DataFrame:
@@ -224,42 +255,6 @@ def _as_last_known(stays: pd.DataFrame, statics: StaticVersions) -> pd.DataFrame
         column[statics.stay[last]] = statics.frame[name].to_numpy(dtype=object)[last]
         known[name] = pd.Series(column, index=known.index).astype(known[name].dtype)
     return known
-
-
-def _observation_partitions(workspace: Workspace, cohort: Cohort, config: Config) -> list[Path]:
-    """Partitions that can hold rows of the cohort: none that arrived a day or more before what counts of the first
-    admission."""
-    if cohort.frame.empty:
-        return []
-    early = timedelta(hours=config.sequences.pre_admission_hours)
-    first = (cohort.frame["admitted_at"].min() - early).date() - timedelta(days=1)
-    folder = workspace.admitted("observations")
-    return [partition_file(folder, day) for day in partition_dates(folder) if first <= day <= cohort.known_as_of]
-
-
-def _read_partitions(
-    workspace: Workspace, cohort: Cohort, config: Config, scope: Scope, counts: RowCounts
-) -> list[Path]:
-    """Those that are read: all of them, or where only stays in a bed are built theirs and the newest, of which the
-    night has to know what share meets no stay; the others are counted by their footers."""
-    known = partitions_until(workspace.admitted("observations"), cohort.known_as_of)
-    if scope == "all":
-        return known
-    chosen = {*_observation_partitions(workspace, cohort, config), *known[-config.contracts.volume_dates - 1 :]}
-    wanted = [path for path in known if path in chosen]
-    counts.others["not_read"] += rows_of(workspace, "observations", known) - sum(row_count(path) for path in wanted)
-    return wanted
-
-
-def _known_variables(workspace: Workspace, cohort: Cohort, config: Config) -> list[str]:
-    if config.features.variables or config.sequences.steps == "single":
-        return sorted(config.features.variables)
-    paths = [str(path) for path in _observation_partitions(workspace, cohort, config)]
-    if not paths:
-        return []
-    query = "select distinct variable from read_parquet($paths, hive_partitioning = false) order by variable"
-    with connect(workspace, config.workspace.memory_limit_gb / 2) as database:
-        return [row[0] for row in database.execute(query, {"paths": paths}).fetchall()]
 
 
 def _plan(cohort: Cohort, stays: pd.DataFrame, arrivals: Arrivals, variables: list[str], config: Config) -> BinningPlan:

@@ -45,13 +45,18 @@ KINDS: Mapping[str, str] = MappingProxyType(
 class RowCounts:
     """What one pass over the observations met.
 
-    `members`: rows of the stays that the pass bins, by kind; passes over other stays have others. `others`: all other
-    rows by kind, and `dates`: extract date to (rows, rows without a stay), equal for all passes of a night.
+    `groups`: rows of the stays that the pass bins, by kind, of each group of them; passes over other stays have others.
+    `others`: all other rows by kind, and `dates`: extract date to (rows, rows without a stay), equal for all passes of
+    a night.
     """
 
-    members: Counter[str] = field(default_factory=Counter)
+    groups: dict[int, Counter[str]] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
     dates: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def of_group(self, group: int) -> Counter[str]:
+        """The counts of one group, to add to."""
+        return self.groups.setdefault(group, Counter())
 
     def note_date(self, extract_date: str, rows: int, without_stay: int) -> None:
         before = self.dates.get(extract_date, (0, 0))
@@ -89,7 +94,8 @@ def balanced(rows: int, passes: Sequence[RowCounts], as_of: date) -> Ledger:
         )
     kinds = passes[0].others.copy()
     for one in passes:
-        kinds.update(one.members)
+        for members in one.groups.values():
+            kinds.update(members)
     if sum(kinds.values()) != rows or min(kinds.values(), default=0) < 0:
         counted = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
         raise MedlstmError(

@@ -43,11 +43,15 @@ class BinningPlan:
 class RowPlaces:
     """Where the row of a stay, time and variable belongs; what belongs nowhere is counted.
 
-    `has_late` [parts] tells in which parts a row stands in a later step than that of its time.
+    `group_of` [parts] is the group for which a part's rows are counted; `has_late` [parts] tells in which parts a row
+    stands in a later step than that of its time.
     """
 
-    def __init__(self, plan: BinningPlan, parts: list[np.ndarray], counts: RowCounts) -> None:
+    def __init__(
+        self, plan: BinningPlan, parts: list[np.ndarray], group_of: list[int], counts: RowCounts
+    ) -> None:
         self.counts = counts
+        self.group_of = np.array(group_of, dtype=np.int64)
         self.arrivals = plan.arrivals
         self.bin_us = plan.arrivals.axis.bin_us
         self.early_us = int(plan.early_hours * US_PER_HOUR)
@@ -147,9 +151,10 @@ class RowPlaces:
     def _count_outside(self, rows: "Located", step: np.ndarray, late: np.ndarray) -> None:
         """Rows of binned stays that belong into no cell; `late` are those whose `step` is not that of their time."""
         used = rows.code >= 0
-        unused = len(used) - int(np.count_nonzero(used))
-        self.counts.members["unused_variable"] += unused
-        stay, time, step, late = (one[used] for one in (rows.stay, rows.time, step, late))
+        group = self.group_of[self.part[rows.stay]]
+        for one, unused in zip(*np.unique(group[~used], return_counts=True), strict=True):
+            self.counts.of_group(int(one))["unused_variable"] += int(unused)
+        group, stay, time, step, late = (one[used] for one in (group, rows.stay, rows.time, step, late))
         is_open = self.is_open[stay]
         ended = time >= self.end_us[stay]
         asked = {
@@ -159,10 +164,10 @@ class RowPlaces:
             "beyond_max_hours": step < self.first_bin[stay],
             "arrived_too_late": late,
         }
+        names = [*asked, "after_last_bin"]
         kind = np.select(list(asked.values()), list(range(len(asked))), default=len(asked))
-        found = np.bincount(kind, minlength=len(asked) + 1).tolist()
-        for name, count in zip([*asked, "after_last_bin"], found, strict=True):
-            self.counts.members[name] += count
+        for one, count in zip(*np.unique(group * len(names) + kind, return_counts=True), strict=True):
+            self.counts.of_group(int(one) // len(names))[names[int(one) % len(names)]] += int(count)
 
 
 class Located(NamedTuple):

@@ -1,14 +1,15 @@
 """The Parquet files of a shard of sequences: its stays, their binned steps, what is late in these, and static features
 that changed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from medlstm.lake.files import StagedTables, write_table
+from medlstm.lake.files import StagedTables, remove, write_table
+from medlstm.lake.links import link_file
 from medlstm.sequences.binning import BinnedStays
 from medlstm.sequences.stay_versions import StaticVersions
 
@@ -17,31 +18,48 @@ _NAME = pa.dictionary(pa.int32(), pa.string())
 _LATE_SCHEMA = pa.schema([("stay_id", _NAME), ("step", pa.int32()), ("variable", _NAME), ("steps_late", pa.float32())])
 
 
-def stays_path(folder: Path, shard: int) -> Path:
+def stays_path(folder: Path, shard: str) -> Path:
     """One row a stay."""
-    return folder / f"stays-{shard:05d}.parquet"
+    return folder / f"stays-{shard}.parquet"
 
 
-def steps_path(folder: Path, shard: int) -> Path:
+def steps_path(folder: Path, shard: str) -> Path:
     """One row a stay and step with a value: stay_id, step, and each variable as float32."""
-    return folder / f"steps-{shard:05d}.parquet"
+    return folder / f"steps-{shard}.parquet"
 
 
-def late_path(folder: Path, shard: int) -> Path:
+def late_path(folder: Path, shard: str) -> Path:
     """Values that are older than their step, by how many steps: stay_id, step, variable, steps_late (infinite: nothing
     is known of the variable any more)."""
-    return folder / f"late-{shard:05d}.parquet"
+    return folder / f"late-{shard}.parquet"
 
 
-def statics_path(folder: Path, shard: int) -> Path:
+def statics_path(folder: Path, shard: str) -> Path:
     """Static features that changed: stay_id, from_step, and the features as nights knew them from then on."""
-    return folder / f"statics-{shard:05d}.parquet"
+    return folder / f"statics-{shard}.parquet"
+
+
+def link_shard(source: Path, folder: Path, shard: str) -> None:
+    """Take the files of a shard over from another folder."""
+    for path in _PATHS:
+        link_file(path(source, shard), path(folder, shard))
+
+
+def remove_others(folder: Path, shards: Collection[str]) -> None:
+    """Remove the files of shards that are none of these."""
+    kept = {path(folder, shard) for shard in shards for path in _PATHS}
+    for path in folder.glob("*.parquet"):
+        if path not in kept:
+            remove(path)
+
+
+_PATHS = (stays_path, steps_path, late_path, statics_path)
 
 
 class StepFiles:
     """Writes the binned rows of shards, and their late values, as they come."""
 
-    def __init__(self, folder: Path, shards: Sequence[int], variables: Sequence[str], ids: pa.Array) -> None:
+    def __init__(self, folder: Path, shards: Sequence[str], variables: Sequence[str], ids: pa.Array) -> None:
         self.folder, self.shards, self.variables, self.ids = folder, shards, list(variables), ids
         self.schema = pa.schema(
             [pa.field("stay_id", _NAME), pa.field("step", pa.int32()),
@@ -53,7 +71,7 @@ class StepFiles:
             staged.open(steps_path(self.folder, shard), self.schema, unsearched=self.variables)
             staged.open(late_path(self.folder, shard), _LATE_SCHEMA, unsearched=["steps_late"])
 
-    def write(self, staged: StagedTables, shard: int, binned: BinnedStays) -> None:
+    def write(self, staged: StagedTables, shard: str, binned: BinnedStays) -> None:
         columns = [self._names(binned.stay), pa.array(binned.step), *(pa.array(values) for values in binned.values)]
         staged.write(steps_path(self.folder, shard), pa.table(columns, schema=self.schema))
         variable, row = np.divmod(binned.late.place, max(len(binned.stay), 1))
@@ -73,13 +91,13 @@ class StepFiles:
         return pa.DictionaryArray.from_arrays(pa.array(code.astype(np.int32)), self.ids.take(pa.array(stays)))
 
 
-def write_stays(stays: pd.DataFrame, folder: Path, shard: int) -> None:
+def write_stays(stays: pd.DataFrame, folder: Path, shard: str) -> None:
     """The stays of a shard, one row each."""
     write_table(pa.Table.from_pandas(stays.reset_index(drop=True), preserve_index=False), stays_path(folder, shard))
 
 
 def write_static_versions(
-    statics: StaticVersions, stays: pd.DataFrame, members: np.ndarray, folder: Path, shard: int
+    statics: StaticVersions, stays: pd.DataFrame, members: np.ndarray, folder: Path, shard: str
 ) -> None:
     """The features that changed of the stays at `members` of the frame `stays`."""
     rows = np.flatnonzero(np.isin(statics.stay, members))

@@ -16,6 +16,7 @@ from medlstm.lake.schemas import SEQUENCES_MANIFEST
 from medlstm.sequences.arrivals import US_PER_HOUR
 from medlstm.sequences.cohort import Scope
 from medlstm.sequences.shard_files import late_path, statics_path, stays_path, steps_path
+from medlstm.sequences.shard_plan import read_shards
 from medlstm.sequences.stay_versions import StaticVersions, no_changes
 from medlstm.values.instants import epoch_us
 
@@ -124,15 +125,16 @@ def load_sequences(folder: Path, beyond_the_end: bool = False) -> StaySequences:
     that it had ended.
     """
     manifest: dict[str, Any] = read_json(folder / SEQUENCES_MANIFEST)
-    if "cutoffs_us" not in manifest:
+    names = sorted(read_shards(manifest))
+    if not names:
         raise MedlstmError(
-            f"{folder}: written by an earlier version of medlstm, which placed late rows otherwise; `medlstm "
+            f"{folder}: written by an earlier version of medlstm, which laid them out otherwise; `medlstm "
             "preprocess --as-of` of its date makes it anew"
         )
     variables = manifest["variables"]
     frames, stays, steps, values, lates, changes = [], [], [], [], [], []
     offset = rows = 0
-    for shard in range(manifest["shards"]):
+    for shard in names:
         frame = read_table(stays_path(folder, shard)).to_pandas()
         binned = read_table(steps_path(folder, shard))
         position = pd.Index(frame["stay_id"])
@@ -179,7 +181,7 @@ def _to_the_end(sequences: StaySequences) -> StaySequences:
 
 def _late_values(
     folder: Path,
-    shard: int,
+    shard: str,
     position: pd.Index,
     stay: np.ndarray,
     step: np.ndarray,
@@ -204,7 +206,7 @@ def _order(stay: np.ndarray, step: np.ndarray) -> np.ndarray:
     return stay.astype(np.int64) << 32 | step
 
 
-def _static_versions(folder: Path, shard: int, position: pd.Index, stays: pd.DataFrame, offset: int) -> StaticVersions:
+def _static_versions(folder: Path, shard: str, position: pd.Index, stays: pd.DataFrame, offset: int) -> StaticVersions:
     frame = read_table(statics_path(folder, shard)).to_pandas()
     stay = position.get_indexer(frame["stay_id"])
     from_step = np.maximum(frame["from_step"].to_numpy() - stays["first_bin"].to_numpy()[stay], 0)

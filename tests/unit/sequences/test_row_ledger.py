@@ -190,7 +190,7 @@ def test_old_partitions_that_a_night_of_open_stays_leaves_unread_are_counted(tmp
 @pytest.mark.parametrize("placed", [2, 4])
 def test_a_row_that_is_lost_or_counted_twice_stops_the_build(placed):
     with pytest.raises(MedlstmError, match="3 admitted observations, but"):
-        balanced(3, [RowCounts(members=Counter({"in_a_bin": placed}))], DAYS[0])
+        balanced(3, [RowCounts(groups={0: Counter({"in_a_bin": placed})})], DAYS[0])
 
 
 def _orphan_lake(place, day, known, unknown):

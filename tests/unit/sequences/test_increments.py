@@ -186,6 +186,15 @@ def test_a_date_that_was_taken_in_again_is_read_again(lake):
     expect_same(lake, NIGHTS[2] + timedelta(days=1), config())
 
 
+def test_what_became_of_an_old_stay_is_seen_where_its_date_was_taken_in_again(lake):
+    old = load_sequences(lake.sequences(NIGHTS[2])).stays
+    told = old[~old["is_open"]].sort_values("extract_date")["extract_date"].iloc[0]
+    path = partition_file(lake.admitted("stays"), told)
+    rows = [row | {"died": True} for row in pa.parquet.ParquetFile(path).read().to_pylist()]
+    _write(lake, "stays", told, rows)
+    expect_same(lake, NIGHTS[2] + timedelta(days=1), config())
+
+
 @pytest.mark.parametrize(
     "changed",
     [{"sequences": {"bin_hours": 12}}, {"sequences": {"pre_admission_hours": 0}}, {"sequences": {"max_hours": 48}},

@@ -11,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 
 from medlstm.lake.audit_log import append_audit, this_process
-from medlstm.lake.counted_rows import rows_of
 from medlstm.lake.files import (
     StagedTables,
     Workspace,
@@ -19,6 +18,7 @@ from medlstm.lake.files import (
     remove,
     write_json,
 )
+from medlstm.lake.partition_facts import rows_of
 from medlstm.lake.prefetch import prefetched
 from medlstm.lake.schemas import SEQUENCES_MANIFEST
 from medlstm.sequences.arrivals import Arrivals

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medlstm.lake.counted_rows import rows_of
 from medlstm.lake.files import Workspace, partition_dates, partition_file, partitions_until, row_count
+from medlstm.lake.partition_facts import rows_of
 from medlstm.sequences.cohort import Cohort
 from medlstm.sequences.row_index import RowIndex, read_variables
 from medlstm.sequences.row_ledger import RowCounts

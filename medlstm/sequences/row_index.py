@@ -46,6 +46,10 @@ class RowIndex:
         np.maximum.at(last, self.stay[known], self.day[known].astype("datetime64[D]").astype(np.int64))
         return last
 
+    def days(self) -> list[date]:
+        """All dates on which rows came, oldest first."""
+        return sorted(date.fromisoformat(day) for day in set(self.day.tolist()))
+
     def days_of(self, stays: np.ndarray) -> set[date]:
         """The dates on which rows of these stays of the frame came."""
         return {date.fromisoformat(day) for day in np.unique(self.day[np.isin(self.stay, stays)])}

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from medlstm.lake.files import Workspace, partition_file, read_json
-from medlstm.lake.partitions import partition_identity
+from medlstm.lake.partition_facts import hashes_of
 from medlstm.lake.schemas import SEQUENCES_MANIFEST
 from medlstm.sequences.cohort import Cohort
 from medlstm.sequences.row_index import RowIndex
@@ -71,13 +71,14 @@ def plan_shards(
     ones, of which nothing is kept."""
     part = patient_shards(stays["patient_id"], config.sequences.shards)
     period = _periods(cohort, stays, index)
+    settings = _settings(cohort, variables, config)
+    hashes = _hashes(workspace, index) if index else {}
     shards = []
     for number in numbers:
         inside = part == number
         for name in sorted({OPEN, *period[inside]}):
             members = np.flatnonzero(inside & (period == name))
-            key = "" if name == OPEN or index is None else _key(workspace, cohort, stays, when, index, members,
-                                                                _settings(cohort, variables, config))  # fmt: skip
+            key = "" if name == OPEN or not index else _key(settings, stays, when, members, index, hashes)
             shards.append(Shard(f"{name}-{number:05d}", members, key))
     return shards
 
@@ -127,14 +128,20 @@ def _settings(cohort: Cohort, variables: Sequence[str], config: Config) -> bytes
     return json.dumps(own, sort_keys=True).encode()
 
 
+def _hashes(workspace: Workspace, index: RowIndex) -> dict[date, str]:
+    """The hash of each partition of observations by its date: by their content, so that equal lakes have equal keys."""
+    days = index.days()
+    paths = [partition_file(workspace.admitted("observations"), day) for day in days]
+    return dict(zip(days, hashes_of(workspace, "observations", paths), strict=True))
+
+
 def _key(
-    workspace: Workspace,
-    cohort: Cohort,
+    settings: bytes,
     stays: pd.DataFrame,
     when: KnownWhen,
-    index: RowIndex,
     members: np.ndarray,
-    settings: bytes,
+    index: RowIndex,
+    hashes: Mapping[date, str],
 ) -> str:
     digest = hashlib.sha256(settings)
     digest.update(_bytes_of(stays.iloc[members].reset_index(drop=True)))
@@ -147,9 +154,8 @@ def _key(
     for numbers in (np.searchsorted(members, when.statics.stay[changed]), when.statics.from_step[changed]):
         digest.update(numbers.astype(np.int64).tobytes() + b"|")
     digest.update(_bytes_of(when.statics.frame[changed].reset_index(drop=True)))
-    folder = workspace.admitted("observations")
     for day in sorted(index.days_of(members)):
-        digest.update(partition_identity(partition_file(folder, day)).encode() + b"|")
+        digest.update(hashes[day].encode() + b"|")
     return digest.hexdigest()
 
 

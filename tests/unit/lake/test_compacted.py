@@ -10,8 +10,8 @@ import pytest
 
 from medlstm.lake import schemas as tables
 from medlstm.lake.compacted import dated_rows
-from medlstm.lake.counted_rows import rows_of
 from medlstm.lake.files import Workspace, partition_file, partitions_until, row_count, write_table
+from medlstm.lake.partition_facts import rows_of
 from medlstm.lake.partitions import partition_identity
 from medlstm.sequences.cohort import load_cohort
 from medlstm.sequences.stay_versions import known_when

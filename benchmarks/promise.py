@@ -17,6 +17,7 @@ from medlstm.sequences.nightly_points import NightlyPoints, elapsed_days, nightl
 from medlstm.sequences.stay_sequences import StaySequences, load_sequences
 from medlstm.settings.workspace import Config
 from medlstm.training.known_points import split_of
+from medlstm.training.validation_folds import window_count
 
 _ELAPSED_ENDS_DAYS = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 28.0)
 _DRAWS = 2000
@@ -34,9 +35,8 @@ def promise(
     `ended`: the record's error on test stays that had ended by then, which are short ones. `promised`: open ones
     counted as the model expected of them. `unselected`: the same test stays at the same nights before the training, but
     with what became of the open ones later. `same_mix`: that, with its errors by days since admission weighted as the
-    stored predictions are: who is in bed later has been there longer. `to_test_patients`: what was delivered to those
-    whom the promise was made of. How much that can differ by chance from what was delivered to all, `drawn` tells: the
-    delivered error of as many stays drawn at random, its 95 % range.
+    stored predictions are: who is in bed later has been there longer. `to_promised_patients`: what was
+    delivered to those whom the promises are made of.
     """
     models = []
     for version, rows in stored.groupby("model_version").indices.items():
@@ -46,10 +46,10 @@ def promise(
             {
                 "version": str(version), "trained_as_of": record.trained_as_of.isoformat(),
                 "predictions": len(rows), "test_stays": record.test.stays,
-                "ended_mae_days": record.test.mae_days, "promised_mae_days": record.test.promised_mae_days,
-                "promised_bounds_days": record.test.promised_bounds_days,
+                "ended_mae_days": record.test.mae_days, "promised_mae_days": record.promised_mae_days,
+                "promised_bounds_days": record.promise.bounds_days if record.promise
+                else record.test.promised_bounds_days,
                 "promised_coverage": record.test.coverage,
-                "to_test_patients": int((scored["split"] == "test").sum()),
                 "delivered_mae_days": float(errors.mean()),
                 **unselected(workspace, config, record, scored, truth),
             }
@@ -66,34 +66,42 @@ def promise(
         for name in names
         if name != "delivered_mae_days"
     }
-    return {**totals, **ratios, **to_test_patients(stored, models), "models": models}
+    promised = {one["version"]: one["promised_mae_days"] for one in models}
+    members = max(records[version].spec.members for version in promised)
+    to_promised = to_promised_patients(stored, promised, promised_shares(config, members))
+    return {**totals, **ratios, **to_promised, "models": models}
 
 
-def to_test_patients(stored: pd.DataFrame, models: list[dict[str, Any]]) -> dict[str, Any]:
-    """What was promised and delivered to the patients whom the promises were made of, and the range of what is
-    delivered to as many stays."""
-    errors = (stored["remaining_los_days"] - stored["actual_days"]).abs()
-    by_stay = errors.groupby(stored["stay_id"]).agg(["sum", "size"])
-    tested = (stored.groupby("stay_id")["split"].first() == "test").to_numpy()
+def to_promised_patients(
+    stored: pd.DataFrame, promised_mae_days: dict[str, float], shares: dict[str, float]
+) -> dict[str, Any]:
+    """What was promised and delivered to the patients whom promises are made of, and the 95 % range of the ratio by
+    chance (stays drawn anew). `shares`: of each split's patients that share; of others none."""
+    weight = stored["split"].map(shares).fillna(0.0)
+    error = (stored["remaining_los_days"] - stored["actual_days"]).abs()
+    frame = pd.DataFrame({"weight": weight, "delivered": weight * error,
+                          "promised": weight * stored["model_version"].map(promised_mae_days)})  # fmt: skip
+    by_stay = frame.groupby(stored["stay_id"]).sum().to_numpy()
+    total, delivered, promised = by_stay.sum(axis=0)
     generator = np.random.default_rng(0)
-    totals, counts = by_stay["sum"].to_numpy(), by_stay["size"].to_numpy()
-
-    def mean_of(stays: np.ndarray) -> float:
-        return float(totals[stays].sum() / counts[stays].sum())
-
-    delivered, chosen = mean_of(tested), int(tested.sum())
-    drawn = np.array([mean_of(generator.choice(len(by_stay), chosen, replace=False)) for _ in range(_DRAWS)])
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    weights = [one["to_test_patients"] for one in models]
-    promised = np.average([one["promised_mae_days"] for one in models], weights=weights)
+    even = np.full(len(by_stay), 1 / len(by_stay))
+    drawn = [generator.multinomial(len(by_stay), even) @ by_stay for _ in range(_DRAWS)]
+    low, high = np.quantile([one[1] / one[2] for one in drawn], (0.025, 0.975))
     return {
-        "test_patients_stays": chosen,
-        "to_test_patients_promised_mae_days": float(promised),
-        "to_test_patients_delivered_mae_days": delivered,
-        "to_test_patients_delivered_by_promised": float(delivered / promised),
-        "drawn_mae_days": [float(low), float(high)],
-        "as_low_by_chance": float((drawn <= delivered).mean()),
+        "to_promised_patients_promised_mae_days": float(promised / total),
+        "to_promised_patients_delivered_mae_days": float(delivered / total),
+        "to_promised_patients_delivered_by_promised": float(delivered / promised),
+        "by_chance": [float(low), float(high)],
     }
+
+
+def promised_shares(config: Config, members: int) -> dict[str, float]:
+    """Of each split the share of its patients of whom a promise is made: those that some model had not trained on, but
+    for the ones that calibrate."""
+    training = config.training
+    own = 1 - training.test_share - training.calibration_share - training.validation_share
+    further = window_count(members, training) - 1
+    return {"test": 1.0, "validation": 1.0, "train": further * training.validation_share / own}
 
 
 def unselected(

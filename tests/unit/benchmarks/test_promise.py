@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.promise import points_with_truth, to_test_patients
+from benchmarks.promise import points_with_truth, promised_shares, to_promised_patients
 from medlstm.sequences.stay_sequences import StaySequences
 from medlstm.settings.workspace import parse_config
 
@@ -30,18 +30,27 @@ def test_the_truth_of_a_night_is_what_the_outcomes_say_also_of_a_stay_that_is_st
     ]  # fmt: skip
 
 
-def test_what_was_promised_and_delivered_to_test_patients_and_the_range_of_as_many_others():
-    stays = np.repeat([f"s{number}" for number in range(10)], [1, 1, *[3] * 8])
-    errors = np.where(np.isin(stays, ["s0", "s1"]), [2.0], 5.0)
-    split = np.where(np.isin(stays, ["s0", "s1"]), "test", "train")
-    stored = pd.DataFrame({"stay_id": stays, "split": split, "remaining_los_days": errors,
-                           "actual_days": np.zeros(len(stays))})  # fmt: skip
-    models = [{"promised_mae_days": 1.0, "to_test_patients": 1}, {"promised_mae_days": 3.0, "to_test_patients": 1}]
-    found = to_test_patients(stored, models)
-    assert found["test_patients_stays"] == 2
-    assert found["to_test_patients_promised_mae_days"] == 2.0
-    assert found["to_test_patients_delivered_mae_days"] == 2.0
-    assert found["to_test_patients_delivered_by_promised"] == 1.0
-    # Two of ten drawn: both easy ones once in 45 draws, one of them and one other (2 + 3 * 5) / 4 in 16.
-    assert found["drawn_mae_days"] == pytest.approx([(2 + 3 * 5) / 4, 5.0], abs=1e-9)
-    assert found["as_low_by_chance"] == pytest.approx(1 / 45, abs=0.01)
+def test_what_was_promised_and_delivered_to_the_patients_of_the_promise():
+    # Twenty times four stays, with 1, 3, 2 and 4 predictions.
+    counts = np.tile([1, 3, 2, 4], 20)
+    kinds = np.repeat(np.tile(["test", "train", "validation", "calibration"], 20), counts)
+    errors = {"test": 2.0, "train": 5.0, "validation": 1.0, "calibration": 90.0}
+    stored = pd.DataFrame({
+        "stay_id": np.repeat([f"s{number}" for number in range(80)], counts), "split": kinds,
+        "remaining_los_days": [errors[kind] for kind in kinds], "actual_days": np.zeros(len(kinds)),
+        "model_version": np.where(np.isin(kinds, ["test", "train"]), "old", "new"),
+    })  # fmt: skip
+    found = to_promised_patients(stored, {"old": 2.0, "new": 4.0}, {"test": 1.0, "validation": 1.0, "train": 0.5})
+    weight = 1 + 1.5 + 2
+    assert found["to_promised_patients_delivered_mae_days"] == pytest.approx((2 + 7.5 + 2) / weight)
+    assert found["to_promised_patients_promised_mae_days"] == pytest.approx((2 + 3 + 8) / weight)
+    assert found["to_promised_patients_delivered_by_promised"] == pytest.approx(11.5 / 13)
+    low, high = found["by_chance"]
+    assert 0.5 < low < 11.5 / 13 - 0.1
+    assert 11.5 / 13 + 0.1 < high < 1.4
+
+
+def test_a_promise_is_of_test_and_validation_patients_and_of_the_members_own():
+    config = parse_config({"source": {"format": "physionet2012"}}, {}, "test")
+    assert promised_shares(config, 5) == pytest.approx({"test": 1.0, "validation": 1.0, "train": 4 / 7})
+    assert promised_shares(config, 1)["train"] == 0.0

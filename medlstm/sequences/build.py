@@ -29,8 +29,8 @@ from medlstm.sequences.read_partitions import cohort_partitions, known_variables
 from medlstm.sequences.row_index import read_row_index
 from medlstm.sequences.row_ledger import Ledger, RowCounts, balanced, ledger_dates, write_ledger
 from medlstm.sequences.row_places import BinningPlan
-from medlstm.sequences.shard_files import StepFiles, link_shard, remove_others, write_static_versions, write_stays
-from medlstm.sequences.shard_plan import Shard, ShardRecord, earlier_shards, plan_shards
+from medlstm.sequences.shard_files import StepFiles, remove_others, write_static_versions, write_stays
+from medlstm.sequences.shard_plan import Shard, ShardRecord, plan_shards, take_over
 from medlstm.sequences.silent_stays import silent_stays
 from medlstm.sequences.snapshots import read_listings, snapshot_warnings
 from medlstm.sequences.stay_versions import StaticVersions, known_when
@@ -106,13 +106,9 @@ def build_shards(
     for name in sorted(config.features.known_from.keys() & set(stays)):
         stays[name] = stays[name].mask(when.ended_at_first)
     planned = plan_shards(workspace, cohort, stays, when, index, variables, config, shards)
-    source, earlier = earlier_shards(workspace, as_of)
-    linked = {one.name: earlier[one.name] for one in planned
-              if one.key and one.name in earlier and earlier[one.name].key == one.key}  # fmt: skip
-    fresh = [one for one in planned if one.name not in linked]
     remove(workspace.sequences(as_of) / SEQUENCES_MANIFEST)
-    for name in linked:
-        link_shard(source, workspace.sequences(as_of), name)
+    linked = take_over(workspace, as_of, planned)
+    fresh = [one for one in planned if one.name not in linked]
     passed = RowCounts()
     if index:
         partitions = shard_partitions(workspace, fresh, index)

@@ -24,6 +24,7 @@ from medlstm.lake.partition_facts import hashes_of
 from medlstm.lake.schemas import SEQUENCES_MANIFEST
 from medlstm.sequences.cohort import Cohort
 from medlstm.sequences.row_index import RowIndex
+from medlstm.sequences.shard_files import link_shard
 from medlstm.sequences.stay_versions import KnownWhen
 from medlstm.settings.workspace import Config
 
@@ -83,7 +84,22 @@ def plan_shards(
     return shards
 
 
-def earlier_shards(workspace: Workspace, as_of: date) -> tuple[Path, dict[str, ShardRecord]]:
+def take_over(workspace: Workspace, as_of: date, planned: Sequence[Shard]) -> dict[str, ShardRecord]:
+    """Link those of the planned shards that the newest night before `as_of` with keys holds already; their records by
+    name. Nothing where that night was built anew meanwhile: what was linked then may be of either build."""
+    folder, earlier = _earlier_shards(workspace, as_of)
+    same = {one.name: earlier[one.name] for one in planned
+            if one.key and one.name in earlier and earlier[one.name].key == one.key}  # fmt: skip
+    try:
+        for name in same:
+            link_shard(folder, workspace.sequences(as_of), name)
+        still = read_shards(read_json(folder / SEQUENCES_MANIFEST)) if same else {}
+    except FileNotFoundError:
+        return {}
+    return same if all(still.get(name) == record for name, record in same.items()) else {}
+
+
+def _earlier_shards(workspace: Workspace, as_of: date) -> tuple[Path, dict[str, ShardRecord]]:
     """The shards of the newest night before `as_of` that has some with a key, by name, and their folder."""
     parent = workspace.sequences(as_of).parent
     folders = sorted(parent.glob("as_of=*"), reverse=True) if parent.is_dir() else []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from medlstm.errors import MedlstmError
 from medlstm.lake.files import Workspace, partition_file, read_json, write_json, write_table
 from medlstm.lake.schemas import SEQUENCES_MANIFEST, admitted_schema
+from medlstm.sequences import shard_plan
 from medlstm.sequences.build import build_sequences, build_shards, finish_sequences
 from medlstm.sequences.row_ledger import read_ledger
 from medlstm.sequences.shard_plan import read_shards
@@ -220,6 +221,27 @@ def test_a_build_that_was_killed_is_taken_for_nothing(lake):
     before = {path.stat().st_ino for path in lake.sequences(NIGHTS[1]).iterdir()}
     steps = [lake.sequences(NIGHTS[2] + timedelta(days=1)) / f"steps-{name}" for name in taken_over]
     assert {path.stat().st_ino for path in steps} <= before
+
+
+@pytest.mark.parametrize("meanwhile", ["removed", "another"])
+def test_a_night_that_is_built_anew_meanwhile_is_not_taken_over(lake, monkeypatch, meanwhile):
+    """Its files may be of either build by then."""
+    real = shard_plan.link_shard
+
+    def racing(source, folder, shard):
+        real(source, folder, shard)
+        manifest = source / SEQUENCES_MANIFEST
+        if meanwhile == "removed":
+            manifest.unlink(missing_ok=True)
+        else:
+            content = read_json(manifest)
+            changed = {name: one | {"key": "of another build"} for name, one in content["shards"].items()}
+            write_json(content | {"shards": changed}, manifest)
+
+    monkeypatch.setattr(shard_plan, "link_shard", racing)
+    build_sequences(lake, NIGHTS[2] + timedelta(days=1), config(), "all")
+    monkeypatch.undo()
+    assert not linked(lake, NIGHTS[2] + timedelta(days=1))
 
 
 def test_what_an_earlier_build_left_in_the_folder_goes(lake):

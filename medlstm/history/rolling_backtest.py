@@ -6,7 +6,7 @@ so that neither the models nor the predictions of the workspace are touched.
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -205,11 +205,18 @@ def _judged(
         known_as_of=known_as_of,
         folder=str(place.outputs),
         models=tuple(_model(record) for record in records),
-        nights=nights,
+        nights=tuple(_without_few(night, config.report.min_group_size) for night in nights),
         settled=settled_error(judged, nights) if nights else None,
         distribution=_distribution(judged, curves) if nights and curves.keys else None,
         notes=tuple(notes),
     )
+
+
+def _without_few(night: NightScore, smallest: int) -> NightScore:
+    """The mean error of a few stays is close to a single patient's."""
+    if night.predictions >= smallest:
+        return night
+    return replace(night, mae_days=None, baseline_mae_days=None, coverage=None)
 
 
 def _model(record: ModelRecord) -> BacktestModel:

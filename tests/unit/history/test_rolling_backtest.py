@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from medlstm.errors import MedlstmError
 from medlstm.evaluation.judged_nights import score_nights
 from medlstm.evaluation.stored_nights import judged_predictions
-from medlstm.history.rolling_backtest import rolling_backtest
+from medlstm.history.rolling_backtest import _without_few, rolling_backtest
 from medlstm.lake.files import partition_file, read_table
 from medlstm.registry.nightly_training import train_night
 from medlstm.registry.versions import champion
@@ -91,6 +92,14 @@ def test_a_night_that_is_not_settled_has_no_error(lake):
     assert any("no night is settled" in line for line in summary_lines(young))
     assert young.distribution is not None
     write_backtest(young)
+
+
+def test_a_night_of_a_few_stays_shows_no_error(result):
+    few = replace(result.nights[0], predictions=4, ended=4)
+    assert _without_few(few, 5).mae_days is None
+    assert _without_few(few, 4) == few
+    (row,) = night_rows(replace(result, nights=(_without_few(few, 5),)))
+    assert row[3:] == ("–", f"{few.promised_mae_days:.2f}", "–", "–")
 
 
 def test_what_was_not_trained_is_said(lake):
